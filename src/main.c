@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The program: command line, wiring, signals. */
+int main(void)
+{
+    return 0;
+}
