@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Immutable byte strings in files. A blob is written once under its final name (ids are unique, nothing names it before
+ * the commit that needs it), synced, and never changed; each 64 KiB block carries a CRC-32C, kept behind the data, and is
+ * verified whenever it is read. Layout of a file: data, then one little-endian CRC-32C per block, then a footer (magic,
+ * version, block size, length, CRC-32C of table and footer). */
+#ifndef BELFRY_BLOB_BLOB_H
+#define BELFRY_BLOB_BLOB_H
+
+#include "base/err.h"
+#include "base/str.h"
+
+#define BLOB_BLOCK (64u << 10)
+
+struct blobs; /* the folder; thread-safe */
+struct blobs *blobs_open(const char *dir, struct err *e);
+void blobs_close(struct blobs *b);
+
+/* Writing: one thread at a time, may block. A writer that is not finished must be discarded: the file is removed. */
+struct blob_writer;
+struct blob_writer *blob_create(struct blobs *b, uint64_t id, struct err *e);
+bool blob_append(struct blob_writer *w, const void *p, size_t n, struct err *e);
+/* Table, footer, fdatasync, close, fsync of the directory. true: durable, w is freed. false: w is still to be discarded;
+ * e says why; *full (may be NULL) tells ENOSPC/EDQUOT apart. */
+bool blob_finish(struct blob_writer *w, struct err *e);
+void blob_discard(struct blob_writer *w);
+bool blob_err_is_full(void); /* of the calling thread's last failed blob call */
+
+/* Reading: any thread, may block. */
+enum blob_result { BLOB_OK, BLOB_MISSING, BLOB_DAMAGED };
+struct blob_reader;
+enum blob_result blob_open(struct blobs *b, uint64_t id, struct blob_reader **out, struct err *e);
+uint64_t blob_size(const struct blob_reader *r);
+int blob_fd(const struct blob_reader *r); /* data begins at offset 0 */
+/* Verified bytes [off, off + n) into buf. Damage names file and block in err. */
+bool blob_read(struct blob_reader *r, uint64_t off, void *buf, size_t n, struct err *e);
+/* Verifies every block that [off, off + n) touches (read through the page cache): before sendfile. */
+bool blob_verify(struct blob_reader *r, uint64_t off, uint64_t n, struct err *e);
+void blob_close(struct blob_reader *r);
+/* A new, finished blob with the bytes of another (reflink or copy_file_range where possible; verified on the way). */
+bool blob_copy(struct blobs *b, struct blob_reader *from, uint64_t new_id, struct err *e);
+
+/* Pins: a pinned blob is not removed. Counted; any thread. */
+void blob_pin(struct blobs *b, uint64_t id);
+void blob_unpin(struct blobs *b, uint64_t id);
+enum blob_remove { BLOB_REMOVED, BLOB_BUSY, BLOB_REMOVE_FAILED };
+/* Removes the file unless pinned; a missing file counts as removed. */
+enum blob_remove blob_remove(struct blobs *b, uint64_t id, struct err *e);
+
+/* Calls each for every blob file of the folder, in no order: for belfry check. */
+bool blobs_each(struct blobs *b, bool (*each)(void *ctx, uint64_t id, uint64_t file_size), void *ctx, struct err *e);
+/* Bytes free to us, and in all, on that file system. */
+bool blobs_space(struct blobs *b, uint64_t *free_bytes, uint64_t *total_bytes, struct err *e);
+
+#endif
