@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The outbox and its senders. A change writes one outbox row per matching target in the object's own commit
+ * (outbox_txn_put); one sender thread per target instance reads its rows in order, sends, and removes what was confirmed.
+ * Everything durable is in the rows: q target-number sequencer (outbox), d ... (dead letters), n target-number (counters: rows,
+ * bytes), c target-number (cursor), x type id (the number of a target: for ever). */
+#ifndef BELFRY_EVENT_DELIVERY_H
+#define BELFRY_EVENT_DELIVERY_H
+
+#include "event/rules.h"
+#include "kv/kv.h"
+#include "target/target.h"
+
+struct delivery;
+
+struct delivery_options {
+    struct str region;
+    const char *certs_dir; /* CAs/ in it are trusted by targets; may be NULL */
+    int64_t dead_letter_limit; /* 0: 100,000 */
+};
+/* Reads target settings (environment), gives every ID:TYPE its number (committed), takes in *.event files of queue_dir,
+ * opens the instances. A target with bad settings is kept as 'broken' with its reason: its events are queued. Errors of
+ * the store only. Threads start with delivery_start. */
+struct delivery *delivery_open(struct kv *kv, const struct delivery_options *o, struct err *e);
+void delivery_start(struct delivery *d);
+/* Stops senders (a send at hand may finish until deadline_ms), joins them. Nothing is lost: rows stay. */
+void delivery_stop(struct delivery *d, int64_t deadline_ms);
+void delivery_free(struct delivery *d);
+
+/* Raised by every change of the set of targets; a commit that matched under another generation must match again. Any thread. */
+uint64_t delivery_generation(struct delivery *d);
+/* Number of an enabled target; false when there is none of that ID:TYPE. */
+bool delivery_resolve(struct delivery *d, struct str id, struct str type, uint32_t *number);
+/* Is there an enabled target (reachable or not) of that ARN? For rules_parse. ctx is the delivery. */
+bool delivery_knows(void *ctx, const struct arn *arn);
+/* "arn:minio:sqs:<region>:<id>:<type>" of every enabled target, sorted; for the start-up text. In the arena. */
+size_t delivery_arns(struct delivery *d, struct arena *a, struct str **out);
+
+/* --- queueing ------------------------------------------------------------------------------------------------------ */
+
+/* An event ready to be queued: record built before the commit, sequencer stamped inside it. */
+struct outbox_event {
+    enum event_name name;
+    struct str bucket, key;
+    struct str record;    /* mutable bytes of the request's own */
+    size_t seq_at;        /* place of the sequencer in the record */
+    bool stale;
+    const struct target_set *targets;
+};
+/* May these targets take one more event? False: a target with queue_full=reject is at its limit (reply 503 SlowDown).
+ * Called in the closure before its first write; targets at their limit with queue_full=drop are taken out by outbox_txn_put
+ * (counted, logged). */
+bool outbox_txn_admits(struct kv_txn *t, struct delivery *d, const struct target_set *targets);
+/* Writes one row per target under row number `row_seq` (kv_txn_sequence), the record stamped with record_seq, and wakes
+ * the senders once the batch is durable. Rows written: targets->n (+ counters). */
+void outbox_txn_put(struct kv_txn *t, struct delivery *d, struct outbox_event *ev, uint64_t row_seq, uint64_t record_seq);
+
+/* --- watching ------------------------------------------------------------------------------------------------------ */
+
+enum target_status { TARGET_ONLINE, TARGET_OFFLINE, TARGET_BROKEN, TARGET_OFF };
+struct target_info {
+    char arn[160], id[96], type[24];
+    uint32_t number;
+    enum target_status status;
+    char reason[300];      /* last error, or why it is broken */
+    int64_t queued, queued_bytes, dead_letters;
+    uint64_t sent, retries, rejected, dropped;
+    int64_t oldest_ns;     /* time of the oldest queued event; 0: none */
+};
+size_t delivery_info(struct delivery *d, struct target_info *out, size_t max);
+
+#endif
