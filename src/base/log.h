@@ -10,7 +10,8 @@
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
-/* Once, before threads start. `quiet` leaves out LOG_INFO and below. */
+/* Once, before threads start. `quiet` leaves out LOG_INFO and below. LOG_DEBUG lines are written only when
+ * BELFRY_LOG_DEBUG is set in the environment. */
 void log_init(bool json, bool quiet);
 bool log_is_json(void);
 bool log_is_quiet(void);

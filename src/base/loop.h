@@ -21,14 +21,16 @@ struct loop {
     struct mutex mutex;
     struct task *first, **last;
     pthread_t thread;
+    bool stop; /* under mutex */
 };
 
 void loop_init(struct loop *l);
-/* Runs until loop_stop; then closes what is left open by the caller's own handles first. On the loop's thread. */
+/* Runs until loop_stop. The calling thread becomes the loop's thread. */
 void loop_run(struct loop *l);
-/* Any thread: the loop returns from loop_run after the task at hand. */
+/* Any thread: the loop returns from loop_run after the callback at hand (the mail taken at one wake-up is one). */
 void loop_stop(struct loop *l);
-/* After loop_run returned: runs mail that is left, closes the handles, frees. */
+/* After loop_run returned, and when nobody posts any more: runs mail that is left, closes handles that are still open
+ * (those whose memory needs freeing the caller closes before), frees. */
 void loop_release(struct loop *l);
 /* Any thread: run t->fn(t) on the loop's thread, in order of posting. */
 void loop_post(struct loop *l, struct task *t);

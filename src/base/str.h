@@ -60,6 +60,8 @@ bool str_to_u64(struct str s, uint64_t *out);
 bool str_to_i64(struct str s, int64_t *out);
 /* Whole string is well-formed UTF-8 (RFC 3629: no surrogates, no overlongs). */
 bool str_utf8_valid(struct str s);
+/* Bytes (1 to 4) of the well-formed UTF-8 sequence that s begins with; 0 when it begins with none. */
+size_t str_utf8_seq(struct str s);
 /* malloc'd NUL-terminated copy, the caller frees. */
 char *str_dupz(struct str s);
 
