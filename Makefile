@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# A thin front: Meson and ninja build, scripts/ do the rest. `make help` lists what there is.
+PREFIX ?= /usr/local
+DESTDIR ?=
+MESON ?= meson
+BUILD := build
+
+.PHONY: all demo test test-all bench fmt fmt-check lint install clean help configure
+
+all: configure ## build build/belfry (the default)
+	@ninja -C $(BUILD) belfry
+
+configure: scripts/install-deps
+	@scripts/install-deps --check build
+	@test -e $(BUILD)/build.ninja || $(MESON) setup $(BUILD)
+
+demo: ## install, build and show: uploads, events, a kill, nothing lost (ONCE=1 ends instead of staying up)
+	@scripts/install-deps demo
+	@$(MAKE) --no-print-directory all
+	@ONCE=$(ONCE) scripts/demo
+
+test: ## everything that must pass before a change lands; one summary line (under 10 minutes on 2 cores)
+	@scripts/test $(STAGES)
+
+test-all: ## the same and what takes longer: 100 kills, fuzzing, sanitizers over all of integration
+	@scripts/test --all $(STAGES)
+
+bench: ## measure against MinIO on this machine; the table goes to docs/benchmarks.md
+	@scripts/install-deps test
+	@$(MAKE) --no-print-directory all
+	@scripts/install-peers
+	@scripts/bench
+
+fmt: ## format all C sources
+	@scripts/lint --fix-format
+
+fmt-check: ## say which C sources are not formatted
+	@scripts/lint --only format
+
+lint: ## the rules of the house that a script can check
+	@scripts/lint
+
+install: all ## into DESTDIR/PREFIX (default /usr/local)
+	@$(MESON) configure $(BUILD) -Dprefix=$(PREFIX)
+	@ninja -C $(BUILD) belfry
+	@DESTDIR=$(DESTDIR) $(MESON) install -C $(BUILD) --no-rebuild
+
+clean: ## remove everything that was built here
+	@rm -rf build build-*
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
