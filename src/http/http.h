@@ -77,6 +77,9 @@ struct http_app {
     /* After the reply was sent completely (ok) or failed: for events of reads, access metrics. body_sent: bytes of the
      * reply's body that were handed to the kernel. Called before the request may be freed. */
     void (*done)(void *ctx, struct http_req *r, int status, bool ok, uint64_t body_sent);
+    /* Last call about a request that had its `head` called: replied or gone, and every hold given back. Its memory goes
+     * next. On the I/O thread. */
+    void (*gone)(void *ctx, struct http_req *r);
 };
 
 struct http_options {
