@@ -26,11 +26,11 @@ test: ## everything that must pass before a change lands; one summary line (unde
 test-all: ## the same and what takes longer: 100 kills, fuzzing, sanitizers over all of integration
 	@scripts/test --all $(STAGES)
 
-bench: ## measure against MinIO on this machine; the table goes to docs/benchmarks.md
+bench: ## measure against MinIO on this machine; the table goes to docs/benchmarks.md (BENCH='--quick' etc.)
 	@scripts/install-deps test
 	@$(MAKE) --no-print-directory all
-	@scripts/install-peers
-	@scripts/bench
+	@ninja -C $(BUILD) bench/belfry-load bench/belfry-sink
+	@bench/run $(BENCH)
 
 fmt: ## format all C sources
 	@scripts/lint --fix-format
