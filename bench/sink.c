@@ -31,6 +31,7 @@ struct conn {
     struct message m;
     char *body; /* of a body that did not arrive in one piece */
     size_t body_len, body_cap;
+    struct conn *next, **link; /* all that are open */
 };
 
 /* Open addressing; 0 is an empty slot, and no sequencer is 0. */
@@ -53,6 +54,7 @@ struct sink {
     bool stop;
     struct stats stats;
     struct number_set seen;
+    struct conn *open;
     char reply[160];
     size_t reply_len;
     char buffer[262144];
@@ -244,6 +246,9 @@ static bool take_bytes(struct sink *k, struct conn *c, const char *data, size_t 
 
 static void conn_close(struct conn *c)
 {
+    *c->link = c->next;
+    if (c->next != NULL)
+        c->next->link = c->link;
     close(c->fd);
     free(c->body);
     free(c);
@@ -270,6 +275,11 @@ static void accept_all(struct sink *k)
         if (c == NULL)
             die("memory");
         c->fd = fd;
+        c->next = k->open;
+        c->link = &k->open;
+        if (c->next != NULL)
+            c->next->link = &c->next;
+        k->open = c;
         message_begin_request(&c->m);
         k->stats.connections++;
         struct epoll_event ev = {.events = EPOLLIN, .data.ptr = c};
@@ -395,6 +405,9 @@ int main(int argc, char **argv)
     printf("%d\n", port);
     fflush(stdout);
     serve(&k);
+    while (k.open != NULL)
+        conn_close(k.open);
+    free(k.seen.slot);
     if (k.record != NULL)
         fclose(k.record);
     return 0;

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Processes of a benchmark: the servers under test, the webhook receiver, and the load generator."""
+import http.client
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+
+USER, PASSWORD = 'benchuser', 'benchpassword'
+BUCKET = 'bench'
+RULE = ('<NotificationConfiguration><QueueConfiguration><Id>bench</Id><Queue>arn:minio:sqs::BENCH:webhook</Queue>'
+        '<Event>s3:ObjectCreated:*</Event></QueueConfiguration></NotificationConfiguration>')
+
+
+class Failed(Exception):
+    pass
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+
+class DeadPort:
+    """A port that refuses connections and that nobody else can take, until close()."""
+
+    def __init__(self):
+        self.socket = socket.socket()
+        self.socket.bind(('127.0.0.1', 0))
+        self.port = self.socket.getsockname()[1]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        self.socket.close()
+
+
+class Server:
+    """One run of a server on an empty directory. kind is 'belfry' or 'minio'."""
+
+    def __init__(self, kind, program, directory, webhook_port=None):
+        self.kind, self.directory = kind, directory
+        self.port = free_port()
+        self.log = directory + '.log'
+        self.argv = [program, 'server', '--address', f'127.0.0.1:{self.port}', directory]
+        self.env = {k: v for k, v in os.environ.items() if not k.startswith(('MINIO_', 'BELFRY_'))}
+        self.env.update(MINIO_ROOT_USER=USER, MINIO_ROOT_PASSWORD=PASSWORD)
+        if kind == 'minio':
+            # The console and the look for updates are no part of what is compared.
+            self.env.update(MINIO_BROWSER='off', MINIO_UPDATE='off', MINIO_CALLHOME_ENABLE='off')
+        if webhook_port is not None:
+            self.env.update(MINIO_NOTIFY_WEBHOOK_ENABLE_BENCH='on',
+                            MINIO_NOTIFY_WEBHOOK_ENDPOINT_BENCH=f'http://127.0.0.1:{webhook_port}/')
+        self.process = None
+        self.ready_ms = None
+
+    @property
+    def endpoint(self):
+        return f'http://127.0.0.1:{self.port}'
+
+    def __enter__(self):
+        shutil.rmtree(self.directory, ignore_errors=True)
+        os.makedirs(self.directory)
+        os.sync()  # what the run before left behind is written now, not during this one
+        with open(self.log, 'wb') as log:
+            begin = time.monotonic()
+            self.process = subprocess.Popen(self.argv, env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        try:
+            self.wait_ready(begin)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def wait_ready(self, begin):
+        request = f'GET /minio/health/ready HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nConnection: close\r\n\r\n'
+        while time.monotonic() - begin < 60:
+            if self.process.poll() is not None:
+                raise Failed(f'{self.kind} ended with {self.process.returncode}:\n{self.log_tail()}')
+            try:
+                with socket.create_connection(('127.0.0.1', self.port), timeout=5) as s:
+                    s.sendall(request.encode())
+                    if s.recv(64).split(b' ', 2)[1:2] == [b'200']:
+                        self.ready_ms = (time.monotonic() - begin) * 1000
+                        return
+            except OSError:
+                pass
+            time.sleep(0.001)
+        raise Failed(f'{self.kind} is not ready after 60 s:\n{self.log_tail()}')
+
+    def stop(self):
+        if self.process is None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process = None
+
+    def log_tail(self):
+        with open(self.log, errors='replace') as f:
+            return ''.join(f.readlines()[-15:])
+
+    def rss_mb(self):
+        with open(f'/proc/{self.process.pid}/status') as f:
+            return next(int(line.split()[1]) for line in f if line.startswith('VmRSS:')) / 1024
+
+    def cpu_seconds(self):
+        with open(f'/proc/{self.process.pid}/stat') as f:
+            fields = f.read().rpartition(')')[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+
+
+class Sink:
+    """belfry-sink on a port: 0 picks one."""
+
+    def __init__(self, program, port=0):
+        self.process = subprocess.Popen([program, '--port', str(port)], stdout=subprocess.PIPE, text=True)
+        self.port = int(self.process.stdout.readline() or 0)
+        if self.port == 0:
+            raise Failed('belfry-sink did not start')
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.communicate()
+
+    def ask(self, method, path):
+        connection = http.client.HTTPConnection('127.0.0.1', self.port, timeout=10)
+        try:
+            connection.request(method, path, '' if method == 'POST' else None)
+            return connection.getresponse().read()
+        finally:
+            connection.close()
+
+    def stats(self):
+        return json.loads(self.ask('GET', '/stats'))
+
+    def reset(self):
+        self.ask('POST', '/reset')
+
+    def wait_distinct(self, count, seconds):
+        """Waits until that many different events are here, or until the time is over; returns the statistics."""
+        end = time.monotonic() + seconds
+        while True:
+            stats = self.stats()
+            if stats['distinct'] >= count or time.monotonic() > end:
+                return stats
+            time.sleep(0.05)
+
+
+class Load:
+    """belfry-load against one server."""
+
+    def __init__(self, program, server):
+        self.base = [program, '--endpoint', server.endpoint, '--access-key', USER, '--secret-key', PASSWORD,
+                     '--bucket', BUCKET]
+        self.server = server
+
+    def call(self, args, text=None):
+        done = subprocess.run(self.base + args, input=text, capture_output=True, text=True, timeout=3600)
+        if done.returncode != 0:
+            raise Failed(f'{self.server.kind}: belfry-load {" ".join(args)}: status {done.returncode}\n'
+                         f'{done.stdout[-600:]}{done.stderr[-1200:]}\nthe server said:\n{self.server.log_tail()}')
+        return done.stdout
+
+    def make_bucket(self):
+        self.call(['--op', 'raw', '--method', 'PUT'])
+
+    def set_rule(self):
+        self.call(['--op', 'raw', '--method', 'PUT', '--query', 'notification', '--body-file', '-'], RULE)
+
+    def run(self, op, connections, *more):
+        """One measurement; what the server's process spent on it comes along."""
+        before = self.server.cpu_seconds()
+        result = json.loads(self.call(['--op', op, '--connections', str(connections), *map(str, more)]))
+        spent = self.server.cpu_seconds() - before
+        result['server_cpu_us'] = spent * 1e6 / max(1, result['requests'])
+        return result
