@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures shared by all integration tests."""
+import itertools
+import os
+import shutil
+import uuid
+
+import pytest
+
+from support.certs import Authority
+from support.receiver import Receiver
+from support.server import Server, binary
+
+_numbers = itertools.count()
+
+
+def pytest_configure(config):
+    del config
+    if not os.access(binary(), os.X_OK):
+        raise pytest.UsageError(f"no server binary at {binary()} (set BELFRY_BIN)")
+
+
+@pytest.fixture(scope="module")
+def module_dir(tmp_path_factory):
+    path = tmp_path_factory.mktemp("srv")
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def server(module_dir):
+    """One plain server for all tests of a module; ended cleanly, its log checked."""
+    s = Server(module_dir / "data").start()
+    yield s
+    s.stop()
+
+
+@pytest.fixture
+def make_server(tmp_path):
+    """Servers of the test's own: make_server(env=…, args=…) (not started)."""
+    made = []
+
+    def make(name=None, **kwargs):
+        s = Server(tmp_path / (name or f"data{len(made)}"), **kwargs)
+        made.append(s)
+        return s
+
+    yield make
+    failures = []
+    for s in made:
+        try:
+            s.stop()
+        except Exception as e:          # noqa: BLE001 - all servers must be ended, then the first failure shown
+            s.kill()
+            failures.append(e)
+    for s in made:
+        shutil.rmtree(s.directory, ignore_errors=True)
+    if failures:
+        raise failures[0]
+
+
+@pytest.fixture
+def receiver():
+    with Receiver() as r:
+        yield r
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("ca"))
+
+
+@pytest.fixture
+def bucket(server):
+    """A fresh bucket on the module's server."""
+    return server.s3.make_bucket(f"b{next(_numbers)}-{uuid.uuid4().hex[:8]}")
+
+
+@pytest.fixture(scope="module")
+def s3(server):
+    return server.s3
+
+
+@pytest.fixture(scope="module")
+def boto(server):
+    return server.boto()
