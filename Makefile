@@ -26,7 +26,7 @@ test: ## everything that must pass before a change lands; one summary line (unde
 test-all: ## the same and what takes longer: 100 kills, fuzzing, sanitizers over all of integration
 	@scripts/test --all $(STAGES)
 
-bench: ## measure against MinIO on this machine; the table goes to docs/benchmarks.md (BENCH='--quick' etc.)
+bench: ## measure against MinIO on this machine; the table goes to docs/benchmarks.md (BENCH=... for its options) (BENCH='--quick' etc.)
 	@scripts/install-deps test
 	@$(MAKE) --no-print-directory all
 	@ninja -C $(BUILD) bench/belfry-load bench/belfry-sink
