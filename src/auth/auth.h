@@ -12,23 +12,23 @@
 /* Each has one row in the s3 part's error table. */
 enum auth_result {
     AUTH_OK,
-    AUTH_ACCESS_DENIED,         /* AccessDenied */
-    AUTH_EXPIRED,               /* AccessDenied, "Request has expired" */
-    AUTH_NOT_YET_VALID,         /* AccessDenied, "Request is not valid yet" */
-    AUTH_NO_DATE,               /* AccessDenied, no valid Date or x-amz-date */
-    AUTH_UNSIGNED_HEADERS,      /* AccessDenied, headers present in the request which were not signed */
-    AUTH_UNKNOWN_KEY,           /* InvalidAccessKeyId */
-    AUTH_BAD_SIGNATURE,         /* SignatureDoesNotMatch */
-    AUTH_SKEWED,                /* RequestTimeTooSkewed */
-    AUTH_MALFORMED_HEADER,      /* AuthorizationHeaderMalformed */
-    AUTH_WRONG_REGION,          /* AuthorizationHeaderMalformed, "expecting '<region>'" and <Region> */
-    AUTH_MALFORMED_QUERY,       /* AuthorizationQueryParametersError */
-    AUTH_TWO_MECHANISMS,        /* InvalidRequest */
-    AUTH_UNSUPPORTED,           /* InvalidRequest: signature type not supported */
-    AUTH_BAD_TOKEN,             /* InvalidTokenId */
-    AUTH_BAD_CONTENT_SHA256,    /* InvalidArgument: x-amz-content-sha256 is none of the known forms */
-    AUTH_NO_DECODED_LENGTH,     /* MissingContentLength: STREAMING- without x-amz-decoded-content-length */
-    AUTH_NOT_IMPLEMENTED,       /* NotImplemented: a STREAMING- value that is not built */
+    AUTH_ACCESS_DENIED,      /* AccessDenied */
+    AUTH_EXPIRED,            /* AccessDenied, "Request has expired" */
+    AUTH_NOT_YET_VALID,      /* AccessDenied, "Request is not valid yet" */
+    AUTH_NO_DATE,            /* AccessDenied, no valid Date or x-amz-date */
+    AUTH_UNSIGNED_HEADERS,   /* AccessDenied, headers present in the request which were not signed */
+    AUTH_UNKNOWN_KEY,        /* InvalidAccessKeyId */
+    AUTH_BAD_SIGNATURE,      /* SignatureDoesNotMatch */
+    AUTH_SKEWED,             /* RequestTimeTooSkewed */
+    AUTH_MALFORMED_HEADER,   /* AuthorizationHeaderMalformed */
+    AUTH_WRONG_REGION,       /* AuthorizationHeaderMalformed, "expecting '<region>'" and <Region> */
+    AUTH_MALFORMED_QUERY,    /* AuthorizationQueryParametersError */
+    AUTH_TWO_MECHANISMS,     /* InvalidRequest */
+    AUTH_UNSUPPORTED,        /* InvalidRequest: signature type not supported */
+    AUTH_BAD_TOKEN,          /* InvalidTokenId */
+    AUTH_BAD_CONTENT_SHA256, /* InvalidArgument: x-amz-content-sha256 is none of the known forms */
+    AUTH_NO_DECODED_LENGTH,  /* MissingContentLength: STREAMING- without x-amz-decoded-content-length */
+    AUTH_NOT_IMPLEMENTED,    /* NotImplemented: a STREAMING- value that is not built */
 };
 
 struct auth_config {
@@ -43,8 +43,9 @@ struct auth_request {
     struct str query; /* raw, without '?' */
     const struct headers *headers;
     int64_t now_ns;
-    bool region_free; /* ListBuckets, GetBucketLocation and the admin interface take any region, also an empty one */
-    bool has_body;    /* a body follows (Content-Length > 0 or chunked) */
+    /* ListBuckets, GetBucketLocation and the admin interface take any region, also an empty one */
+    bool region_free;
+    bool has_body; /* a body follows (Content-Length > 0 or chunked) */
 };
 
 struct auth_identity {
@@ -53,21 +54,21 @@ struct auth_identity {
 };
 
 enum auth_payload_mode {
-    PAYLOAD_UNSIGNED,           /* UNSIGNED-PAYLOAD, or no signature at all */
-    PAYLOAD_SIGNED,             /* sha256 holds what the body's hash must be */
-    PAYLOAD_STREAMING_SIGNED,   /* STREAMING-AWS4-HMAC-SHA256-PAYLOAD */
+    PAYLOAD_UNSIGNED,         /* UNSIGNED-PAYLOAD, or no signature at all */
+    PAYLOAD_SIGNED,           /* sha256 holds what the body's hash must be */
+    PAYLOAD_STREAMING_SIGNED, /* STREAMING-AWS4-HMAC-SHA256-PAYLOAD */
     PAYLOAD_STREAMING_UNSIGNED_TRAILER,
 };
 /* What the body must be; copied values, no views but `scope` and `trailer_names`. */
 struct auth_payload {
     enum auth_payload_mode mode;
     uint8_t sha256[32];
-    uint64_t decoded_length;    /* STREAMING- forms */
-    char date[16];              /* 20130524T000000Z, for chunk signatures */
-    char seed[64];              /* signature of the head, lower-case hex */
+    uint64_t decoded_length; /* STREAMING- forms */
+    char date[16];           /* 20130524T000000Z, for chunk signatures */
+    char seed[64];           /* signature of the head, lower-case hex */
     uint8_t signing_key[32];
-    struct str scope;           /* 20130524/us-east-1/s3/aws4_request */
-    struct str trailer_names;   /* value of x-amz-trailer; empty when there is none */
+    struct str scope;         /* 20130524/us-east-1/s3/aws4_request */
+    struct str trailer_names; /* value of x-amz-trailer; empty when there is none */
 };
 
 struct auth; /* configuration and cache of signing keys */
@@ -76,18 +77,20 @@ void auth_free(struct auth *a);
 
 /* Verifies. Any thread. scratch: memory of the request (canonical forms). An absent or empty Authorization and no query
  * signature is AUTH_OK with an anonymous identity: allowed() decides. */
-enum auth_result auth_verify(struct auth *a, const struct auth_request *r, struct arena *scratch, struct auth_identity *id,
-                             struct auth_payload *payload);
+enum auth_result auth_verify(struct auth *a, const struct auth_request *r, struct arena *scratch,
+                             struct auth_identity *id, struct auth_payload *payload);
 
 /* The one place that says what an identity may do. Root only in this release: anonymous is refused. action: "s3:PutObject";
  * resource: "bucket/key"; conditions: NULL. */
-bool allowed(const struct auth_identity *id, struct str action, struct str resource, const struct headers *conditions);
+bool allowed(const struct auth_identity *id, struct str action, struct str resource,
+             const struct headers *conditions);
 
 /* --- pieces, each with a table of cases ---------------------------------------------------------------------------- */
 
 bool auth_canon_path(struct buf *out, struct str raw_path);
 /* raw_query without X-Amz-Signature, sorted. */
 bool auth_canon_query(struct buf *out, struct str raw_query, struct arena *scratch);
-void auth_signing_key(struct str secret, struct str day, struct str region, struct str service, uint8_t out[32]);
+void auth_signing_key(struct str secret, struct str day, struct str region, struct str service,
+                      uint8_t out[32]);
 
 #endif

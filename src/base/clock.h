@@ -15,9 +15,9 @@ static inline int64_t clock_mono_ms(void)
     return clock_mono_ns() / 1000000;
 }
 
-#define CLOCK_ISO_MS_LEN  24 /* 2026-02-01T10:20:30.123Z */
-#define CLOCK_HTTP_LEN    29 /* Sun, 01 Feb 2026 10:20:30 GMT */
-#define CLOCK_AMZ_LEN     16 /* 20260201T102030Z */
+#define CLOCK_ISO_MS_LEN 24 /* 2026-02-01T10:20:30.123Z */
+#define CLOCK_HTTP_LEN   29 /* Sun, 01 Feb 2026 10:20:30 GMT */
+#define CLOCK_AMZ_LEN    16 /* 20260201T102030Z */
 /* Formats of a wall-clock time in ns, written without NUL; out must have room for the length above. */
 void clock_iso_ms(int64_t ns, char *out);
 void clock_http(int64_t ns, char *out); /* IMF-fixdate, RFC 9110 5.6.7 */

@@ -8,8 +8,8 @@
 #include <stdbool.h>
 
 #define CRASH_POINTS(X) \
-    X(BLOB_CREATED, "blob-created")             /* file exists, nothing written */ \
-    X(BLOB_HALF, "blob-half")                   /* some bytes of a body are in the file */ \
+    X(BLOB_CREATED, "blob-created") /* file exists, nothing written */ \
+    X(BLOB_HALF, "blob-half")       /* some bytes of a body are in the file */ \
     X(BLOB_BEFORE_SYNC, "blob-before-sync") \
     X(BLOB_SYNCED, "blob-synced")               /* file and directory synced, no commit yet */ \
     X(BATCH_BEFORE_WRITE, "batch-before-write") /* closures ran, nothing written */ \
@@ -17,11 +17,11 @@
     X(BEFORE_REPLY, "before-reply") \
     X(AFTER_REPLY, "after-reply") \
     X(EVENT_BEFORE_SEND, "event-before-send") \
-    X(EVENT_SENT, "event-sent")                 /* confirmed, row still there */ \
+    X(EVENT_SENT, "event-sent") /* confirmed, row still there */ \
     X(EVENT_REMOVED, "event-removed") \
     X(JANITOR_BEFORE_UNLINK, "janitor-before-unlink") \
-    X(JANITOR_UNLINKED, "janitor-unlinked")     /* file gone, garbage row still there */ \
-    X(QUEUE_DIR_TAKEN, "queue-dir-taken")       /* *.event file committed, not unlinked */
+    X(JANITOR_UNLINKED, "janitor-unlinked") /* file gone, garbage row still there */ \
+    X(QUEUE_DIR_TAKEN, "queue-dir-taken")   /* *.event file committed, not unlinked */
 
 enum crash_point {
 #define CRASH_ENUM(id, name) CRASH_##id,

@@ -20,7 +20,7 @@ bool err_set(struct err *e, const char *fmt, ...) __attribute__((format(printf, 
 bool err_errno(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* A broken promise inside this program: prints the place and aborts, in release builds too. */
-#define BUG(...)    bug_at(__FILE__, __LINE__, __VA_ARGS__)
+#define BUG(...) bug_at(__FILE__, __LINE__, __VA_ARGS__)
 #define BUG_ON(cond) \
     do { \
         if (__builtin_expect(!!(cond), 0)) \

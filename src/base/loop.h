@@ -39,6 +39,6 @@ void loop_post_list(struct loop *l, struct task *first, struct task *last);
 bool loop_is_current(const struct loop *l);
 
 /* container of a member */
-#define CONTAINER_OF(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+#define CONTAINER_OF(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
 #endif

@@ -10,19 +10,19 @@
 #include <stdint.h>
 
 enum mutex_rank {
-    RANK_MAIN = 10,     /* server life cycle */
-    RANK_DELIVERY = 20, /* event/: table of senders */
-    RANK_SENDER = 30,   /* event/: one sender's state */
-    RANK_BUCKETS = 40,  /* store/: table of buckets */
-    RANK_STORE = 50,    /* store/: janitor, space */
-    RANK_PINS = 60,     /* blob/: pinned blobs */
+    RANK_MAIN = 10,      /* server life cycle */
+    RANK_DELIVERY = 20,  /* event/: table of senders */
+    RANK_SENDER = 30,    /* event/: one sender's state */
+    RANK_BUCKETS = 40,   /* store/: table of buckets */
+    RANK_STORE = 50,     /* store/: janitor, space */
+    RANK_PINS = 60,      /* blob/: pinned blobs */
     RANK_COMMITTER = 70, /* kv/: queue of closures */
-    RANK_WORK = 80,     /* base/: queue of workers */
-    RANK_BUDGET = 85,   /* base/: bytes in memory */
-    RANK_LOOP = 90,     /* base/: mail of a loop */
-    RANK_HTTP = 92,     /* http/: certificates, counters */
-    RANK_AUTH = 94,     /* auth/: signing keys */
-    RANK_LOG = 100,     /* base/: the log, may be taken under any other */
+    RANK_WORK = 80,      /* base/: queue of workers */
+    RANK_BUDGET = 85,    /* base/: bytes in memory */
+    RANK_LOOP = 90,      /* base/: mail of a loop */
+    RANK_HTTP = 92,      /* http/: certificates, counters */
+    RANK_AUTH = 94,      /* auth/: signing keys */
+    RANK_LOG = 100,      /* base/: the log, may be taken under any other */
 };
 
 struct mutex {
@@ -31,7 +31,10 @@ struct mutex {
     pthread_t owner; /* valid while held */
     bool held;
 };
-#define MUTEX_INIT(r) {.m = PTHREAD_MUTEX_INITIALIZER, .rank = (r)}
+#define MUTEX_INIT(r) \
+    { \
+        .m = PTHREAD_MUTEX_INITIALIZER, .rank = (r) \
+    }
 
 void mutex_init(struct mutex *m, enum mutex_rank rank);
 void mutex_release(struct mutex *m);

@@ -15,7 +15,7 @@ struct delivery;
 
 struct delivery_options {
     struct str region;
-    const char *certs_dir; /* CAs/ in it are trusted by targets; may be NULL */
+    const char *certs_dir;     /* CAs/ in it are trusted by targets; may be NULL */
     int64_t dead_letter_limit; /* 0: 100,000 */
 };
 /* Reads target settings (environment), gives every ID:TYPE its number (committed), takes in *.event files of queue_dir,
@@ -42,8 +42,8 @@ size_t delivery_arns(struct delivery *d, struct arena *a, struct str **out);
 struct outbox_event {
     enum event_name name;
     struct str bucket, key;
-    struct str record;    /* mutable bytes of the request's own */
-    size_t seq_at;        /* place of the sequencer in the record */
+    struct str record; /* mutable bytes of the request's own */
+    size_t seq_at;     /* place of the sequencer in the record */
     bool stale;
     const struct target_set *targets;
 };
@@ -53,7 +53,8 @@ struct outbox_event {
 bool outbox_txn_admits(struct kv_txn *t, struct delivery *d, const struct target_set *targets);
 /* Writes one row per target under row number `row_seq` (kv_txn_sequence), the record stamped with record_seq, and wakes
  * the senders once the batch is durable. Rows written: targets->n (+ counters). */
-void outbox_txn_put(struct kv_txn *t, struct delivery *d, struct outbox_event *ev, uint64_t row_seq, uint64_t record_seq);
+void outbox_txn_put(struct kv_txn *t, struct delivery *d, struct outbox_event *ev, uint64_t row_seq,
+                    uint64_t record_seq);
 
 /* --- watching ------------------------------------------------------------------------------------------------------ */
 
@@ -62,10 +63,10 @@ struct target_info {
     char arn[160], id[96], type[24];
     uint32_t number;
     enum target_status status;
-    char reason[300];      /* last error, or why it is broken */
+    char reason[300]; /* last error, or why it is broken */
     int64_t queued, queued_bytes, dead_letters;
     uint64_t sent, retries, rejected, dropped;
-    int64_t oldest_ns;     /* time of the oldest queued event; 0: none */
+    int64_t oldest_ns; /* time of the oldest queued event; 0: none */
 };
 size_t delivery_info(struct delivery *d, struct target_info *out, size_t max);
 

@@ -56,30 +56,31 @@ uint64_t event_mask(struct str text);
 
 /* Who did it and from where; strings belong to the request. */
 struct event_source {
-    struct str access_key;    /* "" when anonymous */
-    struct str region;        /* of the server */
-    struct str source_ip;     /* X-Forwarded-For ... or peer, IPv6 in brackets */
+    struct str access_key; /* "" when anonymous */
+    struct str region;     /* of the server */
+    struct str source_ip;  /* X-Forwarded-For ... or peer, IPv6 in brackets */
     struct str user_agent;
-    struct str range;         /* verbatim Range header; p == NULL: none */
-    struct str request_id;    /* 16 upper-case hex digits */
-    struct str host_id;       /* x-amz-id-2 */
+    struct str range;      /* verbatim Range header; p == NULL: none */
+    struct str request_id; /* 16 upper-case hex digits */
+    struct str host_id;    /* x-amz-id-2 */
     struct str deployment_id;
-    struct str origin;        /* x-minio-origin-endpoint */
+    struct str origin; /* x-minio-origin-endpoint */
 };
 /* What happened to which object. */
 struct event_info {
     enum event_name name;
-    struct str bucket, key;         /* raw */
-    uint64_t size;                  /* ignored (with etag, meta) for the three removed events */
-    struct str etag;                /* without quotes */
-    const struct headers *meta;     /* stored form as in store's object row; may be NULL. Sorted here. */
-    struct str version_id;          /* "" : omitted */
-    int64_t content_length;         /* of the reply; < 0: the field is left out */
-    uint64_t sequencer;             /* 0: filled in later (event_record_stamp) */
-    int64_t time_ns;                /* eventTime */
+    struct str bucket, key;     /* raw */
+    uint64_t size;              /* ignored (with etag, meta) for the three removed events */
+    struct str etag;            /* without quotes */
+    const struct headers *meta; /* stored form as in store's object row; may be NULL. Sorted here. */
+    struct str version_id;      /* "" : omitted */
+    int64_t content_length;     /* of the reply; < 0: the field is left out */
+    uint64_t sequencer;         /* 0: filled in later (event_record_stamp) */
+    int64_t time_ns;            /* eventTime */
 };
 /* Appends the record. *seq_at: offset of the 16 digits of the sequencer in b, for event_record_stamp. */
-void event_record_write(struct buf *b, const struct event_source *src, const struct event_info *ev, size_t *seq_at);
+void event_record_write(struct buf *b, const struct event_source *src, const struct event_info *ev,
+                        size_t *seq_at);
 /* Writes the sequencer's 16 upper-case hex digits at that place. */
 void event_record_stamp(char *record, size_t seq_at, uint64_t sequencer);
 

@@ -17,8 +17,8 @@ enum rules_error { RULES_OK, RULES_MALFORMED_XML, RULES_INVALID_ARGUMENT, RULES_
  * target, or one that `stored` (the bucket's rules now, may be empty) already names. On success appends the canonical
  * document to be stored; else *message is the S3 message (static). server_region as configured. */
 enum rules_error rules_parse(struct str xml, struct str server_region, struct str stored,
-                             bool (*known)(void *ctx, const struct arn *arn), void *ctx, struct buf *canonical,
-                             const char **message);
+                             bool (*known)(void *ctx, const struct arn *arn), void *ctx,
+                             struct buf *canonical, const char **message);
 /* The reply to GetBucketNotification from the stored document: no prolog, region of ARNs rewritten, empty configuration
  * when `stored` is empty. */
 void rules_reply(struct str stored, struct str server_region, struct buf *out);
@@ -37,7 +37,8 @@ struct target_set {
 /* Adds the targets of all rules that match; each once. Targets are resolved by (id, type) to numbers by `resolve` at
  * compile time or lazily: see delivery_resolve; unknown ones are skipped. False when no rule matches (set empty). */
 struct delivery;
-bool rules_match(const struct rules *r, struct delivery *d, enum event_name name, struct str key, struct target_set *out);
+bool rules_match(const struct rules *r, struct delivery *d, enum event_name name, struct str key,
+                 struct target_set *out);
 /* The ARNs a compiled set names, for the warning about rules without a target. */
 size_t rules_arns(const struct rules *r, struct arn *out, size_t max);
 

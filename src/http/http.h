@@ -30,19 +30,19 @@ struct http_conn;
 struct http_req {
     struct arena arena;
     struct loop *loop;
-    struct str method;        /* "GET": as sent, one that llhttp knows */
-    struct str target;        /* raw request target; absolute-form already reduced to origin-form */
-    struct str path, query;   /* target split at the first '?', undecoded; query without the '?' */
-    struct str host;          /* value of Host (or of the absolute-form) */
-    struct headers headers;   /* as received, in order, values trimmed */
-    int64_t content_length;   /* -1: Transfer-Encoding: chunked; 0: no body */
+    struct str method;      /* "GET": as sent, one that llhttp knows */
+    struct str target;      /* raw request target; absolute-form already reduced to origin-form */
+    struct str path, query; /* target split at the first '?', undecoded; query without the '?' */
+    struct str host;        /* value of Host (or of the absolute-form) */
+    struct headers headers; /* as received, in order, values trimmed */
+    int64_t content_length; /* -1: Transfer-Encoding: chunked; 0: no body */
     bool chunked, keep_alive, expect_continue, tls, is_head;
-    char peer_ip[46];         /* textual address of the TCP peer, without port or brackets */
+    char peer_ip[46]; /* textual address of the TCP peer, without port or brackets */
     int64_t start_real_ns, start_mono_ns;
-    bool gone;                /* the connection closed before the reply was sent */
-    bool body_done;           /* whole body has been given to the sink (true at once when there is none) */
-    void *app;                /* the application's own */
-    struct http_conn *conn;   /* http's own from here on */
+    bool gone;              /* the connection closed before the reply was sent */
+    bool body_done;         /* whole body has been given to the sink (true at once when there is none) */
+    void *app;              /* the application's own */
+    struct http_conn *conn; /* http's own from here on */
     unsigned holds;
     bool replied, finished;
 };
@@ -53,19 +53,20 @@ struct http_sink {
      * are taken either way. */
     bool (*data)(struct http_req *r, const char *p, size_t n);
     void (*end)(struct http_req *r); /* the whole body was given; trailers of chunked coding are ignored */
-    void (*cut)(struct http_req *r); /* the client went away, timed out, or broke the framing (already answered) */
+    /* the client went away, timed out, or broke the framing (already answered) */
+    void (*cut)(struct http_req *r);
 };
 
 enum http_problem { /* what http itself finds wrong; the application's table makes an S3 error of it */
-    HTTP_BAD_REQUEST,        /* 400: malformed head, framing, Host */
-    HTTP_HEAD_TOO_LARGE,     /* 431-like; S3: 400 MetadataTooLarge */
-    HTTP_URI_TOO_LONG,       /* 414 */
-    HTTP_REQUEST_TIMEOUT,    /* 408, S3: 400 RequestTimeout */
-    HTTP_VERSION,            /* 505 */
-    HTTP_METHOD,             /* 405/501: a method that is none of S3's */
-    HTTP_EXPECTATION,        /* 417 */
-    HTTP_TOO_MANY,           /* 503 SlowDown: connection limit */
-    HTTP_TRANSFER_CODING,    /* 501: a coding other than chunked */
+                    HTTP_BAD_REQUEST,     /* 400: malformed head, framing, Host */
+                    HTTP_HEAD_TOO_LARGE,  /* 431-like; S3: 400 MetadataTooLarge */
+                    HTTP_URI_TOO_LONG,    /* 414 */
+                    HTTP_REQUEST_TIMEOUT, /* 408, S3: 400 RequestTimeout */
+                    HTTP_VERSION,         /* 505 */
+                    HTTP_METHOD,          /* 405/501: a method that is none of S3's */
+                    HTTP_EXPECTATION,     /* 417 */
+                    HTTP_TOO_MANY,        /* 503 SlowDown: connection limit */
+                    HTTP_TRANSFER_CODING, /* 501: a coding other than chunked */
 };
 
 struct http_app {
@@ -73,7 +74,8 @@ struct http_app {
     void (*head)(void *ctx, struct http_req *r);
     /* Reply bytes to a protocol error, which http sends and then closes. Fills status, the complete extra header lines
      * ("Name: value\r\n"...) and body. The request's fields may be partly empty. */
-    void (*problem)(void *ctx, struct http_req *r, enum http_problem p, int *status, struct buf *headers, struct buf *body);
+    void (*problem)(void *ctx, struct http_req *r, enum http_problem p, int *status, struct buf *headers,
+                    struct buf *body);
     /* After the reply was sent completely (ok) or failed: for events of reads, access metrics. body_sent: bytes of the
      * reply's body that were handed to the kernel. Called before the request may be freed. */
     void (*done)(void *ctx, struct http_req *r, int status, bool ok, uint64_t body_sent);
@@ -83,23 +85,26 @@ struct http_app {
 };
 
 struct http_options {
-    const char *address;       /* "host:port", ":port", "[::1]:port"; port 0 picks one */
-    const char *certs_dir;     /* NULL or a folder: TLS when it holds public.crt and private.key; sub-folders with the same
-                                  two files serve their certificates' names (SNI); reloaded by http_reload */
-    unsigned io_threads;       /* 0: one per core */
-    unsigned max_connections;  /* 0: from RLIMIT_NOFILE, at most 100,000 */
-    size_t max_head;           /* bytes of request line and headers, default 16 KiB + target */
-    unsigned max_headers;      /* default 128 */
-    int64_t idle_ms;           /* keep-alive without a request, default 120 s */
-    int64_t head_ms;           /* first byte to end of head, default 30 s */
-    int64_t body_ms;           /* longest time without any body byte while we are reading, default 60 s; and a body must
-                                  move on at >= 1 KiB/s over each such span */
-    int64_t write_ms;          /* longest time without the peer taking a byte, default 60 s */
+    const char *address; /* "host:port", ":port", "[::1]:port"; port 0 picks one */
+    /* NULL or a folder: TLS when it holds public.crt and private.key; sub-folders with the same
+     * two files serve their certificates' names (SNI); reloaded by http_reload */
+    const char *certs_dir;
+    unsigned io_threads;      /* 0: one per core */
+    unsigned max_connections; /* 0: from RLIMIT_NOFILE, at most 100,000 */
+    size_t max_head;          /* bytes of request line and headers, default 16 KiB + target */
+    unsigned max_headers;     /* default 128 */
+    int64_t idle_ms;          /* keep-alive without a request, default 120 s */
+    int64_t head_ms;          /* first byte to end of head, default 30 s */
+    /* longest time without any body byte while we are reading, default 60 s; and a body must
+     * move on at >= 1 KiB/s over each such span */
+    int64_t body_ms;
+    int64_t write_ms; /* longest time without the peer taking a byte, default 60 s */
 };
 
 /* Binds, listens (without SO_REUSEPORT: a second server on the port fails), loads certificates, starts the threads.
  * Not accepting before http_start. NULL and err: port taken, bad address, bad certificate. */
-struct http_server *http_open(const struct http_options *o, const struct http_app *app, struct work_pool *work, struct err *e);
+struct http_server *http_open(const struct http_options *o, const struct http_app *app,
+                              struct work_pool *work, struct err *e);
 void http_start(struct http_server *s);
 /* The address listened on, "127.0.0.1:9000" form. */
 const char *http_address(const struct http_server *s);
@@ -132,16 +137,19 @@ void http_reply(struct http_req *r, int status, struct str headers, struct str b
 /* HEAD and 304 style: a Content-Length of `length` (or -1: none) without a body. */
 void http_reply_empty(struct http_req *r, int status, struct str headers, int64_t length);
 /* The body stays owned by the caller until `free_body(arg)` is called on the I/O thread, once. */
-void http_reply_pinned(struct http_req *r, int status, struct str headers, struct str body, void (*free_body)(void *), void *arg);
+void http_reply_pinned(struct http_req *r, int status, struct str headers, struct str body,
+                       void (*free_body)(void *), void *arg);
 
 /* A body of `length` bytes (-1: unknown, chunked) that is made piece by piece. `more` is called on the I/O thread
  * whenever the socket has taken what it was given; it must, then or later (from this loop), call exactly one of
  * http_push (bytes, copied), http_push_pinned, http_push_file, http_push_end, http_push_fail. */
 struct http_producer {
     void (*more)(struct http_req *r);
-    void (*stop)(struct http_req *r); /* called once when the reply is over, sent or not: release what was held */
+    /* called once when the reply is over, sent or not: release what was held */
+    void (*stop)(struct http_req *r);
 };
-void http_reply_stream(struct http_req *r, int status, struct str headers, int64_t length, const struct http_producer *p);
+void http_reply_stream(struct http_req *r, int status, struct str headers, int64_t length,
+                       const struct http_producer *p);
 void http_push(struct http_req *r, struct str bytes);
 void http_push_pinned(struct http_req *r, struct str bytes, void (*free_bytes)(void *), void *arg);
 /* n bytes of fd at offset, by sendfile on plain connections, read and encrypted on TLS; fd stays the caller's and must

@@ -17,23 +17,24 @@ enum send_result { SEND_RETRY, SEND_OK, SEND_REJECT }; /* RETRY is 0: unknown is
 
 /* One event as targets see it. Views, valid during send. */
 struct event_ref {
-    struct str event_name; /* "s3:ObjectCreated:Put" */
+    struct str event_name;  /* "s3:ObjectCreated:Put" */
     struct str bucket, key; /* raw */
-    struct str record;     /* the record as JSON, without envelope */
-    struct str event_time; /* eventTime of the record */
-    uint64_t sequencer;    /* of the row: unique per target, rising in commit order */
-    bool removed;          /* s3:ObjectRemoved:Delete: namespace formats delete */
-    bool stale;            /* a read event whose object is gone or replaced by now: namespace formats skip it */
+    struct str record;      /* the record as JSON, without envelope */
+    struct str event_time;  /* eventTime of the record */
+    uint64_t sequencer;     /* of the row: unique per target, rising in commit order */
+    bool removed;           /* s3:ObjectRemoved:Delete: namespace formats delete */
+    bool stale; /* a read event whose object is gone or replaced by now: namespace formats skip it */
     uint32_t attempts;
 };
 
 struct target_type {
-    const char *name;               /* "webhook": sub-system notify_webhook, last part of the ARN */
-    const char *subsys;             /* "notify_webhook" */
-    const struct config_key *keys;  /* fill a struct of conf_size; queue_dir, queue_limit and queue_full are read by the core */
+    const char *name;   /* "webhook": sub-system notify_webhook, last part of the ARN */
+    const char *subsys; /* "notify_webhook" */
+    const struct config_key
+        *keys; /* fill a struct of conf_size; queue_dir, queue_limit and queue_full are read by the core */
     size_t conf_size;
     unsigned max_batch;
-    bool one_per_key;               /* the receiver does not apply a batch in order */
+    bool one_per_key; /* the receiver does not apply a batch in order */
     /* Pure validation of a filled struct. */
     bool (*check)(const void *conf, struct err *e);
     /* Makes the instance; no I/O. conf stays valid until close. id: "primary", for the log. */
@@ -41,7 +42,8 @@ struct target_type {
     bool (*connect)(void *self, int64_t deadline_ms, struct err *e);
     /* out[i] for each event; waits for the receiver's confirmation. err: the reason of the first that is not OK;
      * err->retry_after_ms where the receiver named a time. why[i] (may be left empty) is the reason of a REJECT. */
-    void (*send)(void *self, const struct event_ref *ev, size_t n, enum send_result *out, int64_t deadline_ms, struct err *e);
+    void (*send)(void *self, const struct event_ref *ev, size_t n, enum send_result *out, int64_t deadline_ms,
+                 struct err *e);
     /* Every 5 s without work: heartbeats; false when the peer is gone. NULL: nothing to do. */
     bool (*idle)(void *self, int64_t deadline_ms, struct err *e);
     void (*disconnect)(void *self);
