@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Errors as S3 clients see them: one table of code, status and message. The callee returns an s3_error, the one place that
+ * writes the XML (reply.c) looks it up here. Codes: AWS "Error responses"; texts are our own or what clients match on. */
+#ifndef BELFRY_S3_ERROR_H
+#define BELFRY_S3_ERROR_H
+
+#include "base/str.h"
+
+#define S3_ERRORS(X) \
+    X(NONE, 200, "", "") \
+    X(ACCESS_DENIED, 403, "AccessDenied", "Access Denied.") \
+    X(EXPIRED, 403, "AccessDenied", "Request has expired") \
+    X(NOT_YET_VALID, 403, "AccessDenied", "Request is not valid yet") \
+    X(NO_DATE, 403, "AccessDenied", "AWS authentication requires a valid Date or x-amz-date header") \
+    X(UNSIGNED_HEADERS, 403, "AccessDenied", \
+      "There were headers present in the request which were not signed") \
+    X(INVALID_ACCESS_KEY_ID, 403, "InvalidAccessKeyId", \
+      "The Access Key Id you provided does not exist in our records.") \
+    X(SIGNATURE_DOES_NOT_MATCH, 403, "SignatureDoesNotMatch", \
+      "The request signature we calculated does not match the signature you provided. Check your key and " \
+      "signing method.") \
+    X(REQUEST_TIME_TOO_SKEWED, 403, "RequestTimeTooSkewed", \
+      "The difference between the request time and the server's time is too large.") \
+    X(AUTHORIZATION_HEADER_MALFORMED, 400, "AuthorizationHeaderMalformed", \
+      "The authorization header is malformed; it needs Credential, SignedHeaders and Signature with the " \
+      "scope " \
+      "date/region/s3/aws4_request.") \
+    X(WRONG_REGION, 400, "AuthorizationHeaderMalformed", \
+      "The authorization header is malformed; the region is wrong") \
+    X(AUTHORIZATION_QUERY_PARAMETERS, 400, "AuthorizationQueryParametersError", \
+      "Query-string authentication requires X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, " \
+      "X-Amz-Date, " \
+      "X-Amz-SignedHeaders and X-Amz-Expires, each well-formed.") \
+    X(TWO_MECHANISMS, 400, "InvalidRequest", \
+      "Only one auth mechanism allowed; use either the Authorization header or the query signature.") \
+    X(UNSUPPORTED_SIGNATURE, 400, "InvalidRequest", \
+      "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.") \
+    X(INVALID_TOKEN_ID, 403, "InvalidTokenId", "The security token included in the request is invalid") \
+    X(BAD_CONTENT_SHA256, 400, "InvalidArgument", \
+      "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, a STREAMING- value or a SHA-256 in hex.") \
+    X(BAD_REQUEST, 400, "BadRequest", "An unsupported API call") \
+    X(MALFORMED_REQUEST, 400, "BadRequest", "The request is not well-formed HTTP/1.1.") \
+    X(URI_TOO_LONG, 414, "BadRequest", "The request target is too long.") \
+    X(HTTP_VERSION, 505, "BadRequest", "This HTTP version is not supported; use HTTP/1.1.") \
+    X(EXPECTATION_FAILED, 417, "BadRequest", "The only expectation that is supported is 100-continue.") \
+    X(METHOD_NOT_ALLOWED, 405, "MethodNotAllowed", \
+      "The specified method is not allowed against this resource.") \
+    X(NOT_IMPLEMENTED, 501, "NotImplemented", \
+      "A header or query you provided implies functionality that is not implemented") \
+    X(TRANSFER_CODING, 501, "NotImplemented", "The only transfer coding that is supported is chunked.") \
+    X(REQUEST_TIMEOUT, 400, "RequestTimeout", \
+      "Your socket connection to the server was not read from or written to within the timeout period.") \
+    X(INVALID_ARGUMENT, 400, "InvalidArgument", "Invalid Argument") \
+    X(INVALID_REQUEST, 400, "InvalidRequest", "Invalid Request") \
+    X(INVALID_BUCKET_NAME, 400, "InvalidBucketName", "The specified bucket is not valid.") \
+    X(INVALID_REGION, 400, "InvalidRegion", "Region does not match.") \
+    X(INVALID_RESOURCE_NAME, 400, "XMinioInvalidResourceName", \
+      "Resource name contains bad components such as \"..\" or \".\".") \
+    X(INVALID_OBJECT_NAME, 400, "XMinioInvalidObjectName", "Object name contains unsupported characters.") \
+    X(KEY_TOO_LONG, 400, "KeyTooLongError", "Your key is too long") \
+    X(METADATA_TOO_LARGE, 400, "MetadataTooLarge", \
+      "Your metadata headers exceed the maximum allowed metadata size.") \
+    X(INVALID_DIGEST, 400, "InvalidDigest", "The Content-Md5 you specified is not valid.") \
+    X(BAD_DIGEST, 400, "BadDigest", "The Content-Md5 you specified did not match what we received.") \
+    X(BAD_CHECKSUM, 400, "BadDigest", "The checksum you specified did not match what we received.") \
+    X(INVALID_CHECKSUM, 400, "InvalidRequest", "The value of the x-amz-checksum header is not valid.") \
+    X(CONTENT_SHA256_MISMATCH, 400, "XAmzContentSHA256Mismatch", \
+      "The provided 'x-amz-content-sha256' header does not match what was computed.") \
+    X(INCOMPLETE_BODY, 400, "IncompleteBody", \
+      "You did not provide the number of bytes specified by the Content-Length HTTP header.") \
+    X(MALFORMED_TRAILER, 400, "MalformedTrailerError", \
+      "The request contained trailing data that was not well-formed.") \
+    X(ENTITY_TOO_LARGE, 400, "EntityTooLarge", \
+      "Your proposed upload exceeds the maximum allowed object size.") \
+    X(MISSING_CONTENT_LENGTH, 411, "MissingContentLength", \
+      "You must provide the Content-Length HTTP header.") \
+    X(MISSING_CONTENT_MD5, 400, "MissingContentMD5", \
+      "Missing or invalid required header for this request: Content-Md5 or Amz-Content-Checksum") \
+    X(MALFORMED_XML, 400, "MalformedXML", \
+      "The XML you provided was not well-formed or did not validate against our published schema.") \
+    X(UNSUPPORTED_NOTIFICATION, 400, "UnsupportedNotification", \
+      "MinIO server does not support Topic or Cloud Function based notifications.") \
+    X(INVALID_STORAGE_CLASS, 400, "InvalidStorageClass", "Invalid storage class.") \
+    X(INVALID_RANGE, 416, "InvalidRange", "The requested range is not satisfiable") \
+    X(INVALID_COPY_SOURCE, 400, "InvalidArgument", \
+      "Copy Source must mention the source bucket and key: sourcebucket/sourcekey.") \
+    X(INVALID_DIRECTIVE, 400, "InvalidArgument", "Unknown metadata directive.") \
+    X(SELF_COPY, 400, "InvalidRequest", \
+      "This copy request is illegal because it is trying to copy an object to itself without changing the " \
+      "object's " \
+      "metadata, storage class, website redirect location or encryption attributes.") \
+    X(PRECONDITION_FAILED, 412, "PreconditionFailed", \
+      "At least one of the pre-conditions you specified did not hold") \
+    X(NOT_MODIFIED, 304, "NotModified", "Not Modified") \
+    X(NO_SUCH_BUCKET, 404, "NoSuchBucket", "The specified bucket does not exist") \
+    X(NO_SUCH_KEY, 404, "NoSuchKey", "The specified key does not exist.") \
+    X(NO_SUCH_VERSION, 404, "NoSuchVersion", "The specified version does not exist.") \
+    X(BUCKET_ALREADY_OWNED, 409, "BucketAlreadyOwnedByYou", \
+      "Your previous request to create the named bucket succeeded and you already own it.") \
+    X(BUCKET_NOT_EMPTY, 409, "BucketNotEmpty", "The bucket you tried to delete is not empty") \
+    X(INTERNAL, 500, "InternalError", "We encountered an internal error, please try again.") \
+    X(DAMAGED, 500, "InternalError", \
+      "Stored data failed its checksum; the server's log names the object and the file.") \
+    X(SLOW_DOWN, 503, "SlowDown", "Please reduce your request rate.") \
+    X(SLOW_DOWN_WRITE, 503, "SlowDownWrite", \
+      "The store refuses writes after a disk error; the server's log says what to do.") \
+    X(SHUTTING_DOWN, 503, "XMinioServerNotInitialized", "Server is shutting down, please try again.") \
+    X(STORAGE_FULL, 507, "XMinioStorageFull", \
+      "Storage backend has reached its minimum free drive threshold. Please delete a few objects to " \
+      "proceed.")
+
+enum s3_error {
+#define S3_ERROR_ENUM(id, status, code, message) S3E_##id,
+    S3_ERRORS(S3_ERROR_ENUM)
+#undef S3_ERROR_ENUM
+};
+
+struct s3_error_row {
+    int status;
+    const char *code, *message;
+};
+const struct s3_error_row *s3_error_row(enum s3_error e);
+
+#endif

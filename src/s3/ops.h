@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The operations' run functions: each is called once on the I/O thread, authenticated and authorised, with r->xml filled for
+ * BODY_XML; each ends, then or later, in exactly one reply. Internal to s3/. */
+#ifndef BELFRY_S3_OPS_H
+#define BELFRY_S3_OPS_H
+
+#include "s3/request.h"
+
+void op_list_buckets(struct s3_req *r); /* bucket.c */
+void op_create_bucket(struct s3_req *r);
+void op_head_bucket(struct s3_req *r);
+void op_delete_bucket(struct s3_req *r);
+void op_get_bucket_location(struct s3_req *r);
+void op_get_bucket_notification(struct s3_req *r); /* notification.c */
+void op_put_bucket_notification(struct s3_req *r);
+void op_list_objects(struct s3_req *r); /* list.c */
+void op_put_object(struct s3_req *r);   /* put.c */
+void op_get_object(struct s3_req *r);   /* get.c */
+void op_head_object(struct s3_req *r);
+void op_copy_object(struct s3_req *r);    /* copy.c */
+void op_delete_object(struct s3_req *r);  /* delete.c */
+void op_delete_objects(struct s3_req *r); /* deletes.c */
+
+#endif

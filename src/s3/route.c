@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Routing: path to names, names and query to an operation. */
+#include "s3/route.h"
+
+#include "base/encode.h"
+
+#define KEY_MAX 1024
+
+/* bucket.<domain>[:port]: the bucket's part of the host, or an empty str. */
+static struct str virtual_bucket(struct str host, struct str domains)
+{
+    ptrdiff_t colon = host.n && host.p[host.n - 1] != ']' ? str_chr(host, ':') : -1;
+    struct str name = colon >= 0 ? str_head(host, (size_t)colon) : host;
+    struct str domain;
+    while (domains.n && str_cut(&domains, ',', &domain)) {
+        domain = str_trim(domain);
+        if (!domain.n || name.n <= domain.n + 1)
+            continue;
+        struct str tail = str_from(name, name.n - domain.n);
+        if (str_ieq(tail, domain) && name.p[name.n - domain.n - 1] == '.')
+            return str_head(name, name.n - domain.n - 1);
+    }
+    return str_n(NULL, 0);
+}
+
+enum s3_error route_path(struct arena *a, struct str raw_path, struct str host, struct str domains,
+                         enum s3_scope *scope, struct str *bucket, struct str *key)
+{
+    *bucket = *key = str_n(NULL, 0);
+    struct str path;
+    if (!raw_path.n || raw_path.p[0] != '/' || !pct_decode_arena(a, str_from(raw_path, 1), false, &path))
+        return S3E_MALFORMED_REQUEST;
+    struct str virtual = domains.n ? virtual_bucket(host, domains) : str_n(NULL, 0);
+    if (virtual.n) {
+        *bucket = virtual;
+        *key = path;
+    } else {
+        ptrdiff_t slash = str_chr(path, '/');
+        *bucket = slash < 0 ? path : str_head(path, (size_t)slash);
+        *key = slash < 0 ? str_n(NULL, 0) : str_from(path, (size_t)slash + 1);
+        /* "//" alone is the root, as "/" is. */
+        if (!bucket->n && !key->n) {
+            *scope = SCOPE_ROOT;
+            return S3E_NONE;
+        }
+    }
+    *scope = key->n ? SCOPE_OBJECT : SCOPE_BUCKET;
+    return S3E_NONE;
+}
+
+static bool has_query(const struct headers *query, const char *names)
+{
+    struct str rest = str_c(names), name, value;
+    while (rest.p && str_cut(&rest, '&', &name))
+        if (!query_get(query, name, &value))
+            return false;
+    return true;
+}
+
+static bool has_header(const struct headers *headers, const char *rule)
+{
+    struct str r = str_c(rule), value;
+    ptrdiff_t eq = str_chr(r, '=');
+    struct str name = eq < 0 ? r : str_head(r, (size_t)eq);
+    if (!header_get(headers, name, &value))
+        return false;
+    return eq < 0 || str_istarts(value, str_from(r, (size_t)eq + 1));
+}
+
+const struct s3_op *route_op(struct str method, enum s3_scope scope, const struct headers *query,
+                             const struct headers *headers)
+{
+    for (size_t i = 0; i < s3_ops_n; i++) {
+        const struct s3_op *op = &s3_ops[i];
+        if (op->scope != scope || (op->method && !str_eq_c(method, op->method)))
+            continue;
+        if ((op->query && !has_query(query, op->query)) || (op->header && !has_header(headers, op->header)))
+            continue;
+        return op;
+    }
+    return NULL;
+}
+
+static bool looks_like_ipv4(struct str name)
+{
+    struct str part;
+    unsigned parts = 0;
+    while (name.p && str_cut(&name, '.', &part)) {
+        uint64_t v;
+        if (part.n > 3 || !str_to_u64(part, &v) || v > 255)
+            return false;
+        parts++;
+    }
+    return parts == 4;
+}
+
+bool bucket_name_valid(struct str name)
+{
+    if (name.n < 3 || name.n > 63 || str_eq(name, STR("minio")) || str_eq(name, STR(".minio.sys")))
+        return false;
+    char before = '.'; /* a name may begin and end where a label may: not with '.' or '-' */
+    for (size_t i = 0; i < name.n; i++) {
+        char c = name.p[i];
+        bool alnum = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+        if (!alnum && c != '.' && c != '-')
+            return false;
+        if ((c == '.' && (before == '.' || before == '-')) || (c == '-' && before == '.'))
+            return false;
+        before = c;
+    }
+    return before != '.' && before != '-' && !looks_like_ipv4(name);
+}
+
+bool has_dot_segment(struct str path)
+{
+    struct str part;
+    while (path.p && str_cut(&path, '/', &part))
+        if (str_eq(part, STR(".")) || str_eq(part, STR("..")))
+            return true;
+    return false;
+}
+
+enum s3_error key_check(struct str key)
+{
+    if (key.n > KEY_MAX)
+        return S3E_KEY_TOO_LONG;
+    if (!key.n || memchr(key.p, 0, key.n) || !str_utf8_valid(key))
+        return S3E_INVALID_OBJECT_NAME;
+    return has_dot_segment(key) ? S3E_INVALID_RESOURCE_NAME : S3E_NONE;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * From a request line to bucket, key and operation. Pure. */
+#ifndef BELFRY_S3_ROUTE_H
+#define BELFRY_S3_ROUTE_H
+
+#include "s3/request.h"
+
+/* Splits the raw path (and the host, when it is bucket.<one of domains>) into decoded bucket and key. */
+enum s3_error route_path(struct arena *a, struct str raw_path, struct str host, struct str domains,
+                         enum s3_scope *scope, struct str *bucket, struct str *key);
+/* First row of s3_ops that matches; NULL: no S3 operation. */
+const struct s3_op *route_op(struct str method, enum s3_scope scope, const struct headers *query,
+                             const struct headers *headers);
+/* Checks of names (s3-api.md 5.7 and 0.5). */
+bool bucket_name_valid(struct str name);
+enum s3_error key_check(struct str key);
+bool has_dot_segment(struct str path);
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Making and ending the S3 interface. */
+#include "s3/s3.h"
+
+#include <stdlib.h>
+
+#include "base/encode.h"
+#include "base/hash.h"
+
+#define BODY_MEMORY (64u << 20)
+
+/* What every reply carries: as MinIO's server, whose scripts and tools look for these. */
+static void common_lines(struct s3 *s3)
+{
+    struct buf *b = &s3->common;
+    buf_puts(b, "Accept-Ranges: bytes\r\nServer: MinIO\r\nVary: Origin\r\nX-Content-Type-Options: nosniff\r\n"
+                "X-Xss-Protection: 1; mode=block\r\n"
+                "Strict-Transport-Security: max-age=31536000; includeSubDomains\r\n");
+    if (s3->region.n) {
+        buf_puts(b, "X-Amz-Bucket-Region: ");
+        buf_str(b, s3->region);
+        buf_puts(b, "\r\n");
+    }
+    buf_puts(b, "X-Amz-Id-2: ");
+    buf_put(b, s3->host_id, sizeof s3->host_id);
+    buf_puts(b, "\r\n");
+}
+
+struct s3 *s3_new(const struct s3_options *o, struct store *store, struct delivery *delivery,
+                  struct work_pool *work, struct str origin_default, struct str node)
+{
+    struct s3 *s3 = x_calloc(1, sizeof *s3);
+    arena_init(&s3->arena);
+    s3->store = store;
+    s3->delivery = delivery;
+    s3->work = work;
+    s3->region = arena_dup(&s3->arena, o->region);
+    s3->domains = arena_dup(&s3->arena, o->domains);
+    s3->deployment_id = arena_dup(&s3->arena, str_c(store_deployment_id(store)));
+    s3->origin = arena_dup(&s3->arena, o->server_url.n ? o->server_url : origin_default);
+    struct auth_config auth = {
+        .access_key = arena_dup(&s3->arena, o->access_key),
+        .secret_key = arena_dup(&s3->arena, o->secret_key),
+        .region = s3->region,
+    };
+    s3->auth = auth_new(&auth);
+    budget_init(&s3->budget, o->body_memory ? o->body_memory : BODY_MEMORY);
+    uint8_t sha[SHA256_LEN];
+    hash_sha256(node, sha);
+    hex_lower(sha, sizeof sha, s3->host_id);
+    buf_init(&s3->common, 8192);
+    common_lines(s3);
+    return s3;
+}
+
+void s3_free(struct s3 *s3)
+{
+    auth_free(s3->auth);
+    budget_release(&s3->budget);
+    buf_release(&s3->common);
+    arena_release(&s3->arena);
+    free(s3);
+}

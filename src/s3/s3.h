@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The S3 interface over HTTP: routes a request to its operation (ops.c), authenticates, runs it, replies. */
+#ifndef BELFRY_S3_S3_H
+#define BELFRY_S3_S3_H
+
+#include "auth/auth.h"
+#include "base/budget.h"
+#include "event/delivery.h"
+#include "http/http.h"
+#include "s3/error.h"
+#include "store/store.h"
+
+struct s3_options {
+    struct str access_key, secret_key;
+    struct str region;
+    struct str domains;    /* comma separated; virtual-host addressing "bucket.<domain>"; may be empty */
+    struct str server_url; /* MINIO_SERVER_URL; empty: origin is made from the listening address */
+    size_t body_memory;    /* bytes of bodies and closures in memory at a time; 0: 64 MiB */
+};
+
+/* The running interface; everything it needs for a request. Fields are read-only after s3_new. */
+struct s3 {
+    struct store *store;
+    struct delivery *delivery;
+    struct work_pool *work;
+    struct auth *auth;
+    struct budget budget;
+    struct str region, domains, deployment_id, origin;
+    char host_id[64];  /* x-amz-id-2: hex SHA-256 of "host:port" */
+    struct buf common; /* reply header lines that every reply carries */
+    struct arena arena;
+    _Atomic bool stopping;
+};
+
+/* Strings are copied. origin_default: "http://127.0.0.1:9000", used when server_url is empty; node: "host:port". */
+struct s3 *s3_new(const struct s3_options *o, struct store *store, struct delivery *delivery,
+                  struct work_pool *work, struct str origin_default, struct str node);
+void s3_free(struct s3 *s3);
+
+/* The four handlers of http_app; ctx is the struct s3. */
+void s3_head(void *ctx, struct http_req *r);
+void s3_problem(void *ctx, struct http_req *r, enum http_problem p, int *status, struct buf *headers,
+                struct buf *body);
+void s3_done(void *ctx, struct http_req *r, int status, bool ok, uint64_t body_sent);
+void s3_gone(void *ctx, struct http_req *r);
+
+/* Reply headers that every reply of this server carries, with the request's id: for admin/. */
+void s3_common_headers(struct s3 *s3, const struct http_req *r, struct buf *out);
+/* Logs a warning for every bucket rule whose ARN has no enabled target. At start. */
+void s3_warn_lost_rules(struct s3 *s3);
+/* Store hooks: compiled rules of a bucket. */
+void *s3_rules_compile(struct str rules);
+void s3_rules_free(void *compiled);
+
+#endif
