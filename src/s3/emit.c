@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Matching events and writing them with the change. */
+#include "s3/emit.h"
+
+#include "base/clock.h"
+
+#define RECORD_MAX (256u << 10)
+
+/* First of X-Forwarded-For, X-Real-IP, Forwarded's for=, the peer; IPv6 in brackets (notifications.md 2.1). */
+static struct str source_ip(struct s3_req *r)
+{
+    struct str ip = s3_header(r, "x-forwarded-for");
+    if (ip.n) {
+        ptrdiff_t comma = str_chr(ip, ',');
+        ip = str_trim(comma >= 0 ? str_head(ip, (size_t)comma) : ip);
+    }
+    if (!ip.n)
+        ip = s3_header(r, "x-real-ip");
+    if (!ip.n) {
+        struct str rest = s3_header(r, "forwarded"), part;
+        ptrdiff_t comma = str_chr(rest, ',');
+        if (comma >= 0)
+            rest = str_head(rest, (size_t)comma);
+        while (rest.p && str_cut(&rest, ';', &part)) {
+            part = str_trim(part);
+            if (!str_istarts(part, STR("for=")))
+                continue;
+            ip = str_from(part, 4);
+            if (ip.n >= 2 && ip.p[0] == '"' && ip.p[ip.n - 1] == '"')
+                ip = str_n(ip.p + 1, ip.n - 2);
+            break;
+        }
+    }
+    if (!ip.n)
+        ip = str_c(r->http->peer_ip);
+    if (str_chr(ip, ':') >= 0 && ip.p[0] != '[')
+        return arena_printf(r->arena, "[%.*s]", STR_FMT(ip));
+    return ip;
+}
+
+struct event_out *emit_match(struct s3_req *r, enum event_name name, struct str key)
+{
+    if (!r->bucket->compiled || header_count(&r->http->headers, STR("x-minio-source-replication-request")))
+        return NULL;
+    uint64_t generation = delivery_generation(r->s3->delivery);
+    struct target_set set;
+    set.n = 0;
+    if (!rules_match(r->bucket->compiled, r->s3->delivery, name, key, &set) || set.n == 0)
+        return NULL;
+    struct event_out *ev = ARENA_NEW(r->arena, struct event_out);
+    ev->targets.n = set.n;
+    memcpy(ev->targets.number, set.number, set.n * sizeof set.number[0]);
+    ev->generation = generation;
+    ev->ob =
+        (struct outbox_event){.name = name, .bucket = r->bucket_name, .key = key, .targets = &ev->targets};
+    return ev;
+}
+
+void emit_record(struct s3_req *r, struct event_out *ev, const struct object *object, int64_t content_length)
+{
+    struct s3 *s3 = r->s3;
+    struct event_source src = {
+        .access_key = r->id.access_key,
+        .region = s3->region,
+        .source_ip = source_ip(r),
+        .user_agent = s3_header(r, "user-agent"),
+        .range = s3_header(r, "range"),
+        .request_id = str_n(r->request_id, sizeof r->request_id),
+        .host_id = str_n(s3->host_id, sizeof s3->host_id),
+        .deployment_id = s3->deployment_id,
+        .origin = s3->origin,
+    };
+    char etag[ETAG_MAX];
+    struct event_info info = {
+        .name = ev->ob.name,
+        .bucket = ev->ob.bucket,
+        .key = ev->ob.key,
+        .content_length = content_length,
+        .time_ns = clock_real_ns(),
+    };
+    if (object) {
+        info.size = object->size;
+        info.etag = str_n(etag, object_etag(object, etag));
+        info.meta = &object->meta;
+    }
+    struct buf b;
+    buf_init(&b, RECORD_MAX);
+    event_record_write(&b, &src, &info, &ev->ob.seq_at);
+    BUG_ON(b.failed); /* heads are bounded far below RECORD_MAX */
+    ev->ob.record = arena_dup(r->arena, buf_view(&b));
+    buf_release(&b);
+}
+
+enum s3_error emit_txn_check(struct kv_txn *t, struct s3_req *r, bool *again)
+{
+    switch (store_txn_bucket_check(t, r->bucket)) {
+    case STORE_OK:
+        return S3E_NONE;
+    case STORE_AGAIN:
+        *again = true;
+        return S3E_NONE;
+    case STORE_MISSING:
+        return S3E_NO_SUCH_BUCKET;
+    default:
+        return S3E_INTERNAL;
+    }
+}
+
+enum s3_error emit_txn_admit(struct kv_txn *t, struct s3_req *r, const struct event_out *ev, bool *again)
+{
+    if (!ev)
+        return S3E_NONE;
+    if (delivery_generation(r->s3->delivery) != ev->generation) {
+        *again = true;
+        return S3E_NONE;
+    }
+    return outbox_txn_admits(t, r->s3->delivery, &ev->targets) ? S3E_NONE : S3E_SLOW_DOWN;
+}
+
+void emit_txn_put(struct kv_txn *t, struct s3_req *r, struct event_out *ev, uint64_t row_seq,
+                  uint64_t record_seq)
+{
+    if (ev)
+        outbox_txn_put(t, r->s3->delivery, &ev->ob, row_seq, record_seq);
+}
+
+size_t emit_bytes(const struct event_out *ev)
+{
+    return ev ? ev->targets.n * (ev->ob.record.n + 128) : 0;
+}
+
+/* The object may be gone or replaced by now: then the event is stale, and namespace formats skip it. */
+static bool read_txn(struct kv_txn *t, void *ctx)
+{
+    struct s3_req *r = ctx;
+    struct event_out *ev = r->read_event;
+    struct object now;
+    bool here = store_txn_object_get(t, r->bucket, r->key, r->arena, &now) == STORE_OK;
+    if (!outbox_txn_admits(t, r->s3->delivery, &ev->targets))
+        return false;
+    uint64_t record_seq = r->read_seq;
+    ev->ob.stale = !here || now.seq != record_seq;
+    emit_txn_put(t, r, ev, kv_txn_sequence(t), record_seq);
+    return true;
+}
+
+static void read_done(void *ctx, enum kv_outcome outcome)
+{
+    (void)ctx;
+    (void)outcome; /* the reply was sent long ago; a store that failed says so itself */
+}
+
+void emit_read(struct s3_req *r)
+{
+    s3_commit(r, read_txn, read_done, emit_bytes(r->read_event), KV_NOSYNC);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Events of a request: matched before the commit, written by the closure of the change itself. Internal to s3/. */
+#ifndef BELFRY_S3_EMIT_H
+#define BELFRY_S3_EMIT_H
+
+#include "s3/request.h"
+
+/* One event that at least one target wants. In the request's arena. */
+struct event_out {
+    struct outbox_event ob;
+    struct target_set targets;
+    uint64_t generation; /* of the targets it was matched under */
+};
+
+/* Matches the rules of r->bucket. NULL: nobody wants it. */
+struct event_out *emit_match(struct s3_req *r, enum event_name name, struct str key);
+/* Builds the record. object: NULL for removals; content_length < 0: left out. mtime is not used: eventTime is now. */
+void emit_record(struct s3_req *r, struct event_out *ev, const struct object *object, int64_t content_length);
+/* Inside the closure, before its first write: are bucket, rules and targets still those that were matched, and may they take
+ * one more? S3E_NONE, or an error; *again: match once more. */
+enum s3_error emit_txn_check(struct kv_txn *t, struct s3_req *r, bool *again);
+/* ev may be NULL: nobody wants it. */
+enum s3_error emit_txn_admit(struct kv_txn *t, struct s3_req *r, const struct event_out *ev, bool *again);
+void emit_txn_put(struct kv_txn *t, struct s3_req *r, struct event_out *ev, uint64_t row_seq,
+                  uint64_t record_seq);
+/* Rough bytes that the event adds to a commit. */
+size_t emit_bytes(const struct event_out *ev);
+/* Queues r->read_event (GET, HEAD) without a sync, after the reply was sent; the request is held until that is done. */
+void emit_read(struct s3_req *r);
+
+#endif

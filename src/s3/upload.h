@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A body on its way in: aws-chunked decoding, digests, checksums, and where the bytes go (a buffer or a stage). Fed by one
+ * thread at a time, an I/O thread or a worker. Internal to s3/. */
+#ifndef BELFRY_S3_UPLOAD_H
+#define BELFRY_S3_UPLOAD_H
+
+#include "auth/chunked.h"
+#include "base/hash.h"
+#include "s3/request.h"
+
+struct upload {
+    uint64_t size;     /* decoded bytes that must come */
+    uint64_t received; /* decoded bytes so far */
+    struct chunked *decoder;
+    bool decoder_done, want_sha, want_md5, has_md5, has_checksum, checksum_in_trailer;
+    struct hash sha, md5;
+    uint8_t sha_expected[SHA256_LEN], md5_expected[MD5_LEN], md5_value[MD5_LEN];
+    enum checksum_kind checksum;
+    uint32_t crc, crc_expected;
+    struct buf *buf; /* one of the two is set */
+    struct store_stage *stage;
+    enum s3_error error;
+    struct err why; /* of the store, for the log */
+};
+
+/* What the request's headers say about its body. want_md5: also when no Content-MD5 was sent. S3E_NONE, or the error to
+ * answer before any byte is read. Release in any case. */
+enum s3_error upload_init(struct upload *u, const struct s3_req *r, bool want_md5);
+/* Raw bytes of the HTTP body; error sticks. */
+enum s3_error upload_feed(struct upload *u, const char *p, size_t n);
+/* The HTTP body is over: verifies length, digests, checksum, signature. md5_value is set when wanted. */
+enum s3_error upload_end(struct upload *u);
+void upload_release(struct upload *u);
+/* "x-amz-checksum-crc32" ...; and the reply's header line of a stored checksum. */
+const char *checksum_name(enum checksum_kind k);
+void checksum_header(struct buf *out, const struct object *o);
+
+/* Collects the body into r->xml (at most S3_XML_MAX), then run(r). Replies itself on any error. */
+void upload_collect(struct s3_req *r, void (*run)(struct s3_req *r));
+
+#endif
