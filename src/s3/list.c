@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ListObjects, version 1 and 2 (s3-api.md 3). Read and rendered on a worker. */
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/encode.h"
+#include "base/log.h"
+#include "base/xml.h"
+#include "s3/meta.h"
+#include "s3/ops.h"
+#include "s3/owner.h"
+
+#define REPLY_MAX \
+    (16u << 20) /* 1,000 keys of 1,024 bytes, each at most 6 bytes long when escaped, and the rest */
+#define KEYS_MAX 1000
+
+struct list {
+    struct list_query q;
+    bool v2, url, owner, has_token;
+    struct str marker, start_after, token;
+    enum store_result res;
+    struct err why;
+    struct buf xml;
+};
+
+static void list_free(struct s3_req *r)
+{
+    buf_release(&((struct list *)r->op_state)->xml);
+}
+
+/* A name as the client asked for it: percent-encoded with encoding-type=url ('/' stays, space is %20). */
+static void name_elem(struct list *l, const char *elem, struct str name)
+{
+    buf_printf(&l->xml, "<%s>", elem);
+    if (l->url)
+        pct_encode(&l->xml, name, PCT_PATH);
+    else
+        xml_escape(&l->xml, name);
+    buf_printf(&l->xml, "</%s>", elem);
+}
+
+static void contents(struct list *l, const struct list_entry *e)
+{
+    struct buf *b = &l->xml;
+    char date[CLOCK_ISO_MS_LEN], etag[ETAG_MAX];
+    clock_iso_ms(e->object.mtime_ns, date);
+    buf_puts(b, "<Contents>");
+    name_elem(l, "Key", e->key);
+    xml_elem(b, "LastModified", str_n(date, sizeof date));
+    buf_printf(b, "<ETag>&#34;%.*s&#34;</ETag>", (int)object_etag(&e->object, etag), etag);
+    xml_elem_u64(b, "Size", e->object.size);
+    if (l->owner)
+        buf_puts(b, S3_OWNER);
+    struct str class = header_value(&e->object.meta, STR("x-amz-storage-class"));
+    xml_elem(b, "StorageClass", class.n ? class : STR("STANDARD"));
+    buf_puts(b, "</Contents>");
+}
+
+/* Continuation tokens are the last name of the page before, in base64: opaque to clients, stateless here. */
+static void token_elem(struct list *l, struct str name)
+{
+    buf_puts(&l->xml, "<NextContinuationToken>");
+    base64_encode(&l->xml, name);
+    buf_puts(&l->xml, "</NextContinuationToken>");
+}
+
+static void markers(struct list *l, const struct list_page *page)
+{
+    if (!l->v2) {
+        name_elem(l, "Marker", l->marker);
+        if (page->truncated)
+            name_elem(l, "NextMarker", page->next);
+        return;
+    }
+    if (l->start_after.n)
+        name_elem(l, "StartAfter", l->start_after);
+    if (l->has_token)
+        xml_elem(&l->xml, "ContinuationToken", l->token);
+    if (page->truncated)
+        token_elem(l, page->next);
+    xml_elem_u64(&l->xml, "KeyCount", page->n);
+}
+
+static void render(struct s3_req *r, struct list *l, const struct list_page *page)
+{
+    struct buf *b = &l->xml;
+    buf_puts(b, XML_PROLOG "<ListBucketResult xmlns=\"" XML_S3_NS "\">");
+    xml_elem(b, "Name", r->bucket_name);
+    name_elem(l, "Prefix", l->q.prefix);
+    markers(l, page);
+    xml_elem_u64(b, "MaxKeys", l->q.max);
+    if (l->q.delimiter.n)
+        name_elem(l, "Delimiter", l->q.delimiter);
+    xml_elem(b, "IsTruncated", page->truncated ? STR("true") : STR("false"));
+    for (size_t i = 0; i < page->n; i++)
+        if (!page->entries[i].is_prefix)
+            contents(l, &page->entries[i]);
+    for (size_t i = 0; i < page->n; i++)
+        if (page->entries[i].is_prefix) {
+            buf_puts(b, "<CommonPrefixes>");
+            name_elem(l, "Prefix", page->entries[i].key);
+            buf_puts(b, "</CommonPrefixes>");
+        }
+    if (l->url)
+        buf_puts(b, "<EncodingType>url</EncodingType>");
+    buf_puts(b, "</ListBucketResult>");
+}
+
+static void list_job(struct s3_req *r)
+{
+    struct list *l = r->op_state;
+    struct list_page page;
+    l->res = store_list(r->s3->store, r->bucket, &l->q, r->arena, &page, &l->why);
+    if (l->res == STORE_OK)
+        render(r, l, &page);
+}
+
+static void list_done(struct s3_req *r)
+{
+    struct list *l = r->op_state;
+    if (l->res != STORE_OK) {
+        log_error("s3", "ListObjects %.*s: %s", STR_FMT(r->bucket_name), l->why.text);
+        s3_fail(r, s3_store_error(l->res));
+    } else if (l->xml.failed) {
+        s3_fail(r, S3E_INTERNAL);
+    } else {
+        s3_reply_xml(r, 200, str_n(NULL, 0), buf_view(&l->xml));
+    }
+}
+
+static bool max_keys(const struct s3_req *r, size_t *out)
+{
+    struct str v;
+    uint64_t n;
+    *out = KEYS_MAX;
+    if (!s3_query(r, "max-keys", &v) || !v.n)
+        return true;
+    if (!str_to_u64(v, &n) || n > INT32_MAX)
+        return false;
+    *out = n < KEYS_MAX ? (size_t)n : KEYS_MAX;
+    return true;
+}
+
+static bool decode_token(struct s3_req *r, struct list *l)
+{
+    char *raw = arena_alloc(r->arena, l->token.n + 1);
+    size_t n;
+    if (!base64_decode(l->token, raw, l->token.n + 1, &n) || (l->token.n && !n))
+        return false;
+    l->q.after = str_n(raw, n);
+    return true;
+}
+
+static const char *list_params(struct s3_req *r, struct list *l)
+{
+    struct str v;
+    l->v2 = s3_query(r, "list-type", &v) && str_eq(v, STR("2"));
+    s3_query(r, "prefix", &l->q.prefix);
+    s3_query(r, "delimiter", &l->q.delimiter);
+    if (s3_query(r, "encoding-type", &v) && v.n) {
+        if (!str_ieq(v, STR("url")))
+            return "Invalid Encoding Method specified in Request";
+        l->url = true;
+    }
+    if (!max_keys(r, &l->q.max))
+        return "Argument maxKeys must be an integer between 0 and 2147483647";
+    l->owner = !l->v2 || (s3_query(r, "fetch-owner", &v) && str_eq(v, STR("true")));
+    if (!l->v2) {
+        s3_query(r, "marker", &l->marker);
+        l->q.after = l->marker;
+        return NULL;
+    }
+    s3_query(r, "start-after", &l->start_after);
+    l->q.after = l->start_after;
+    l->has_token = s3_query(r, "continuation-token", &l->token);
+    if (l->has_token && l->token.n && !decode_token(r, l))
+        return "The continuation token provided is incorrect";
+    return NULL;
+}
+
+void op_list_objects(struct s3_req *r)
+{
+    struct list *l = ARENA_NEW(r->arena, struct list);
+    const char *wrong = list_params(r, l);
+    if (wrong) {
+        s3_fail_msg(r, S3E_INVALID_ARGUMENT, wrong);
+        return;
+    }
+    if (!s3_need_bucket(r))
+        return;
+    buf_init(&l->xml, REPLY_MAX);
+    r->op_state = l;
+    r->op_free = list_free;
+    s3_work(r, list_job, list_done);
+}
