@@ -13,11 +13,12 @@
 enum config_type {
     CONFIG_STRING,   /* char * */
     CONFIG_ONOFF,    /* bool: on off true false 1 0 (any case), enabled disabled */
-    CONFIG_NUMBER,   /* int64_t */
+    CONFIG_NUMBER,   /* int64_t, not negative */
     CONFIG_DURATION, /* int64_t ms: Go syntax and d, plain numbers are seconds */
     CONFIG_PATH,     /* char *: absolute */
     CONFIG_URL,      /* char *: http or https with a host */
     CONFIG_SENTENCE, /* char * */
+    CONFIG_CHOICE,   /* int: index into `choices` */
 };
 enum config_flags { CONFIG_SECRET = 1, CONFIG_REQUIRED = 2, CONFIG_ENV_ONLY = 4, CONFIG_OURS = 8 };
 
@@ -30,21 +31,30 @@ struct config_key {
     const char *fallback; /* default, as text */
     const char *env;     /* environment name after MINIO_<SUBSYS>_, when it is not the upper-cased name; else NULL */
     const char *help;
+    const char *choices; /* CONFIG_CHOICE: "drop|reject" */
 };
 
 /* The value of an environment variable given by its MINIO_ name ("MINIO_REGION"); BELFRY_REGION wins. NULL when unset or
  * empty. Not thread-safe against setenv. */
 const char *config_env(const char *minio_name);
+/* The name of the variable of a key: "MINIO_NOTIFY_WEBHOOK_ENDPOINT_primary"; id "_" has no suffix. In the arena. */
+const char *config_env_name(struct arena *a, const char *subsys, const struct config_key *key, struct str id);
 
 /* The ids (target names) for which MINIO_<SUBSYS>_ENABLE[_<ID>] is set, sorted bytewise; "_" is the one without an id.
  * In the arena. *subsys as in "notify_webhook". */
 size_t config_env_ids(const char *subsys, struct arena *a, struct str **ids);
 /* Is ENABLE of that id on? Wrong text: false and err. */
 bool config_env_enabled(const char *subsys, struct str id, bool *enabled, struct err *e);
-/* Fills `conf` (keys' struct, zeroed by the caller; strings in the arena) from the environment over the defaults; false
- * and err (naming the variable, what is wrong and what would be right) at the first bad or missing required value. */
+/* Fills `conf` (keys' struct, zeroed by the caller; strings in the arena) from the environment over the defaults. Quotes
+ * around a whole value, as docker and systemd leave them, are taken off with a warning. False and err (naming the
+ * variable, what is wrong and what would be right) for the first bad or missing required value; that key keeps its
+ * default and all others are filled in none the less. */
 bool config_load(const char *subsys, const struct config_key *keys, struct str id, void *conf, struct arena *a, struct err *e);
+/* Text to value; pure. Durations: a plain number is seconds, else Go's form ("1m30s", "1.5h", "250ms"; also d for
+ * days); not negative, up to 100 years. */
 bool config_parse_onoff(struct str s, bool *out);
 bool config_parse_duration(struct str s, int64_t *ms);
+/* An http or https URL with a host, without blanks or control characters. */
+bool config_is_url(struct str s);
 
 #endif
