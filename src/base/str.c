@@ -60,10 +60,10 @@ ptrdiff_t str_find(struct str s, struct str needle)
 
 struct str str_from(struct str s, size_t from)
 {
-    if (from == 0)
-        return s;
     if (from > s.n)
         from = s.n;
+    if (from == 0) /* p may be NULL, to which not even 0 may be added */
+        return s;
     return (struct str){s.p + from, s.n - from};
 }
 
