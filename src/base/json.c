@@ -72,7 +72,7 @@ void json_escape(struct buf *b, struct str s)
     }
 }
 
-void json_string(struct buf *b, struct str s)
+void json_quote(struct buf *b, struct str s)
 {
     buf_char(b, '"');
     json_escape(b, s);

@@ -7,9 +7,10 @@
 
 #include "base/buf.h"
 
-/* Appends "s" with its quotes. Escaped: " and \\; \b \f \n \r \t; other bytes < 0x20 as \u00xx; < > & as \u003c
+/* (Not json_string: that is a function of jansson, which the program also links.)
+ * Appends "s" with its quotes. Escaped: " and \\; \b \f \n \r \t; other bytes < 0x20 as \u00xx; < > & as \u003c
  * \u003e \u0026; U+2028 and U+2029; a byte that is not part of valid UTF-8 as \ufffd. Everything else as it is. */
-void json_string(struct buf *b, struct str s);
+void json_quote(struct buf *b, struct str s);
 /* The same without the quotes, for pieces. */
 void json_escape(struct buf *b, struct str s);
 

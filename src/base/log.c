@@ -84,9 +84,9 @@ static void put_line(struct buf *b, enum log_level level, const char *area, cons
         buf_puts(b, "{\"time\":\"");
         buf_put(b, now, sizeof(now));
         buf_printf(b, "\",\"level\":\"%s\",\"area\":", level_names[level]);
-        json_string(b, str_c(area));
+        json_quote(b, str_c(area));
         buf_puts(b, ",\"message\":");
-        json_string(b, str_c(text));
+        json_quote(b, str_c(text));
         if (held)
             buf_printf(b, ",\"held_back\":%u", held);
         buf_puts(b, "}\n");

@@ -54,9 +54,9 @@ static void write_meta(struct buf *b, const struct headers *meta)
             LIT(b, ",\"userMetadata\":{");
         else
             buf_char(b, ',');
-        json_string(b, shown[i]->name);
+        json_quote(b, shown[i]->name);
         buf_char(b, ':');
-        json_string(b, shown[i]->value);
+        json_quote(b, shown[i]->value);
     }
     if (n > 0)
         buf_char(b, '}');
@@ -67,15 +67,15 @@ static void write_meta(struct buf *b, const struct headers *meta)
 static void write_request(struct buf *b, const struct event_source *src, const struct event_info *ev)
 {
     LIT(b, ",\"requestParameters\":{\"principalId\":");
-    json_string(b, src->access_key);
+    json_quote(b, src->access_key);
     if (src->range.p) {
         LIT(b, ",\"range\":");
-        json_string(b, src->range);
+        json_quote(b, src->range);
     }
     LIT(b, ",\"region\":");
-    json_string(b, src->region);
+    json_quote(b, src->region);
     LIT(b, ",\"sourceIPAddress\":");
-    json_string(b, src->source_ip);
+    json_quote(b, src->source_ip);
     LIT(b, "},\"responseElements\":{");
     if (ev->content_length >= 0) {
         LIT(b, "\"content-length\":\"");
@@ -83,13 +83,13 @@ static void write_request(struct buf *b, const struct event_source *src, const s
         LIT(b, "\",");
     }
     LIT(b, "\"x-amz-id-2\":");
-    json_string(b, src->host_id);
+    json_quote(b, src->host_id);
     LIT(b, ",\"x-amz-request-id\":");
-    json_string(b, src->request_id);
+    json_quote(b, src->request_id);
     LIT(b, ",\"x-minio-deployment-id\":");
-    json_string(b, src->deployment_id);
+    json_quote(b, src->deployment_id);
     LIT(b, ",\"x-minio-origin-endpoint\":");
-    json_string(b, src->origin);
+    json_quote(b, src->origin);
 }
 
 /* Size, ETag, type and metadata of the object, which removals do not carry. */
@@ -101,14 +101,14 @@ static void write_content(struct buf *b, const struct event_info *ev)
     }
     if (ev->etag.n > 0) {
         LIT(b, ",\"eTag\":");
-        json_string(b, ev->etag);
+        json_quote(b, ev->etag);
     }
     if (!ev->meta)
         return;
     struct str type = header_value(ev->meta, STR("content-type"));
     if (type.n > 0) {
         LIT(b, ",\"contentType\":");
-        json_string(b, type);
+        json_quote(b, type);
     }
     write_meta(b, ev->meta);
 }
@@ -124,19 +124,19 @@ void event_record_write(struct buf *b, const struct event_source *src, const str
     char time[CLOCK_ISO_MS_LEN], seq[16];
     clock_iso_ms(ev->time_ns, time);
     LIT(b, "{\"eventVersion\":\"2.0\",\"eventSource\":\"minio:s3\",\"awsRegion\":");
-    json_string(b, src->region);
+    json_quote(b, src->region);
     LIT(b, ",\"eventTime\":\"");
     buf_put(b, time, sizeof(time));
     LIT(b, "\",\"eventName\":\"");
     buf_str(b, event_name_text(ev->name));
     LIT(b, "\",\"userIdentity\":{\"principalId\":");
-    json_string(b, src->access_key);
+    json_quote(b, src->access_key);
     buf_char(b, '}');
     write_request(b, src, ev);
     LIT(b, "},\"s3\":{\"s3SchemaVersion\":\"1.0\",\"configurationId\":\"Config\",\"bucket\":{\"name\":");
-    json_string(b, ev->bucket);
+    json_quote(b, ev->bucket);
     LIT(b, ",\"ownerIdentity\":{\"principalId\":");
-    json_string(b, src->access_key);
+    json_quote(b, src->access_key);
     LIT(b, "},\"arn\":\"arn:aws:s3:::");
     json_escape(b, ev->bucket);
     LIT(b, "\"},\"object\":{\"key\":\"");
@@ -146,16 +146,16 @@ void event_record_write(struct buf *b, const struct event_source *src, const str
         write_content(b, ev);
     if (ev->version_id.n > 0) {
         LIT(b, ",\"versionId\":");
-        json_string(b, ev->version_id);
+        json_quote(b, ev->version_id);
     }
     LIT(b, ",\"sequencer\":\"");
     *seq_at = b->len;
     hex_u64(ev->sequencer, seq);
     buf_put(b, seq, sizeof(seq));
     LIT(b, "\"}},\"source\":{\"host\":");
-    json_string(b, src->source_ip);
+    json_quote(b, src->source_ip);
     LIT(b, ",\"port\":\"\",\"userAgent\":");
-    json_string(b, src->user_agent);
+    json_quote(b, src->user_agent);
     LIT(b, "}}");
 }
 
