@@ -19,6 +19,7 @@
 #ifndef BELFRY_HTTP_HTTP_H
 #define BELFRY_HTTP_HTTP_H
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/header.h"
 #include "base/loop.h"
@@ -44,15 +45,17 @@ struct http_req {
     void *app;              /* the application's own */
     struct http_conn *conn; /* http's own from here on */
     unsigned holds;
-    bool replied, finished;
+    bool replied, finished, http10;
 };
 
-/* Takes body bytes. Valid from http_read_body until `end` or `cut` was called; exactly one of these is called. */
+/* Takes body bytes. Valid from http_read_body until `end` or `cut` was called; exactly one of these is called, unless
+ * the application replies before: a reply ends the sink, and nothing more of it is called. */
 struct http_sink {
     /* Bytes, valid during the call. Return false to pause: no more bytes come until http_resume. The bytes of this call
      * are taken either way. */
     bool (*data)(struct http_req *r, const char *p, size_t n);
-    void (*end)(struct http_req *r); /* the whole body was given; trailers of chunked coding are ignored */
+    /* The whole body was given (and the sink is not paused); trailers of chunked coding are dropped. */
+    void (*end)(struct http_req *r);
     /* the client went away, timed out, or broke the framing (already answered) */
     void (*cut)(struct http_req *r);
 };
@@ -77,7 +80,8 @@ struct http_app {
     void (*problem)(void *ctx, struct http_req *r, enum http_problem p, int *status, struct buf *headers,
                     struct buf *body);
     /* After the reply was sent completely (ok) or failed: for events of reads, access metrics. body_sent: bytes of the
-     * reply's body that were handed to the kernel. Called before the request may be freed. */
+     * reply's body that were handed to the kernel. Called once for every request whose `head` was called, before it may
+     * be freed; status is that of the reply, also of one that http sent itself, and 0 when there never was one. */
     void (*done)(void *ctx, struct http_req *r, int status, bool ok, uint64_t body_sent);
     /* Last call about a request that had its `head` called: replied or gone, and every hold given back. Its memory goes
      * next. On the I/O thread. */
