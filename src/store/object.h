@@ -14,24 +14,33 @@ struct extent {
     uint64_t id, length;
 };
 
-enum checksum_kind { CHECKSUM_NONE, CHECKSUM_CRC32, CHECKSUM_CRC32C, CHECKSUM_CRC64NVME, CHECKSUM_SHA1, CHECKSUM_SHA256 };
+enum checksum_kind {
+    CHECKSUM_NONE,
+    CHECKSUM_CRC32,
+    CHECKSUM_CRC32C,
+    CHECKSUM_CRC64NVME,
+    CHECKSUM_SHA1,
+    CHECKSUM_SHA256
+};
 
+#define OBJECT_EXTENTS 16 /* in the row itself */
 struct object {
     uint64_t size;
-    uint64_t seq;        /* sequencer of the change that wrote it */
-    int64_t mtime_ns;    /* Last-Modified, wall clock */
-    uint8_t md5[16];     /* ETag: hex of it ... */
-    uint32_t parts;      /* ... and "-parts" when not 0 (multipart, later) */
-    struct headers meta; /* what GET gives back, in stored form and order: "content-type", "cache-control", ... in lower
-                            case; user metadata as "X-Amz-Meta-Foo-Bar" (canonical case, see notifications.md 2.1) */
+    uint64_t seq;     /* sequencer of the change that wrote it */
+    int64_t mtime_ns; /* Last-Modified, wall clock */
+    uint8_t md5[16];  /* ETag: hex of it ... */
+    uint32_t parts;   /* ... and "-parts" when not 0 (multipart, later) */
+    struct headers
+        meta; /* what GET gives back, in stored form and order: "content-type", "cache-control", ... in lower
+                 case; user metadata as "X-Amz-Meta-Foo-Bar" (canonical case, see notifications.md 2.1) */
     enum checksum_kind checksum;
-    bool checksum_full;  /* FULL_OBJECT, else COMPOSITE */
+    bool checksum_full; /* FULL_OBJECT, else COMPOSITE */
     uint8_t checksum_len;
     uint8_t checksum_value[32];
     struct str upload_id; /* finished multipart upload (later) */
     struct str tags;      /* x-amz-tagging form (later) */
     struct extent *extents;
-    size_t n_extents;     /* at most 16 here; 0 for an empty object */
+    size_t n_extents; /* at most OBJECT_EXTENTS here; 0 for an empty object; their lengths add up to size */
 };
 
 /* "9b2cf5...": at most 32 + 6 bytes, without quotes. */
@@ -39,7 +48,7 @@ struct object {
 size_t object_etag(const struct object *o, char out[ETAG_MAX]);
 /* Row bytes: version, tagged fields; unknown tags of a later version are skipped when reading. */
 void object_encode(const struct object *o, struct buf *out);
-/* Strings point into `row` (or the arena); false when malformed. */
+/* Strings point into `row`; arrays are in the arena. false when malformed. */
 bool object_decode(struct str row, struct arena *a, struct object *out);
 
 #endif

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Buckets and objects: their rows and rules. A folder DIR holds `format` (version), `lock`, `kv/` (rows) and `blobs/`
- * (bodies above the inline limit). Reads run on any thread; changes are store_txn_* calls inside a kv closure that the
- * s3 part writes, so that an object, its events and its garbage are one commit.
+ * Buckets and objects: their rows and rules. A folder DIR holds `format` (version), `lock`, `kv/` (rows) and
+ * `blobs/` (bodies above the inline limit). Reads run on any thread; changes are store_txn_* calls inside a
+ * kv closure that the s3 part writes, so that an object, its events and its garbage are one commit.
  *
- * Rows (KV_META unless said): b name -> bucket; r bucket-id -> notification rules as given by the client; o bucket-id key -> object;
- * t blob-id -> blob being written; g kind id -> garbage; n bucket-id -> objects, bytes; i -> next id; m ... -> deployment.
- * KV_DATA: inline-id -> body. Ids are big-endian 64 bit. */
+ * Rows (KV_META unless said): b name -> bucket; r bucket-id -> notification rules as given by the client; o
+ * bucket-id key -> object; t blob-id -> blob being written; g kind sequencer id -> garbage, in the order it
+ * arose; n bucket-id -> objects, bytes; i -> next id; m.deployment -> UUID. KV_DATA: inline-id -> body. Ids
+ * are big-endian 64 bit, at least 2^40. */
 #ifndef BELFRY_STORE_STORE_H
 #define BELFRY_STORE_STORE_H
 
@@ -17,16 +18,17 @@
 struct store;
 
 struct store_options {
-    int64_t disk_reserve;  /* bytes kept free; < 0: the smaller of 5 % and 1 GiB */
-    size_t inline_max;     /* bodies up to this ride in the batch; 0: default (docs/storage.md) */
-    size_t memory;         /* for kv */
+    int64_t disk_reserve; /* bytes kept free; < 0: the smaller of 5 % and 1 GiB */
+    size_t inline_max;    /* bodies up to this ride in the batch; 0: default (docs/storage.md) */
+    size_t memory;        /* for kv */
     /* Compiled form of a bucket's rules (event/ gives these, store/ knows nothing of them). May be NULL. */
     void *(*rules_compile)(struct str rules);
     void (*rules_free)(void *compiled);
 };
 
-/* Opens DIR (creates an empty one). Errors name what to do: not writable, another format, in use by another process
- * (flock), damaged. Removes the files of t rows (their process is dead) and starts the janitor. */
+/* Opens DIR (creates an empty one, with its parents). Errors name what to do: not writable, another format,
+ * in use by another process (flock), damaged. Removes the files of t rows (their process is dead) and starts
+ * the janitor. */
 struct store *store_open(const char *dir, const struct store_options *o, struct err *e);
 /* Rows and blobs on a memory kv and a temporary folder: unit tests. */
 struct store *store_open_memory(const char *blob_dir, const struct store_options *o, struct err *e);
@@ -38,8 +40,8 @@ uint64_t store_new_id(struct store *s); /* never used before and never again; an
 
 enum store_result {
     STORE_OK,
-    STORE_MISSING,     /* no such bucket / key */
-    STORE_AGAIN,       /* bucket rules (or the bucket itself) changed since they were looked at: look again */
+    STORE_MISSING, /* no such bucket / key */
+    STORE_AGAIN,   /* bucket rules (or the bucket itself) changed since they were looked at: look again */
     STORE_EXISTS,
     STORE_NOT_EMPTY,
     STORE_WOULD_BLOCK, /* ask again from a worker */
@@ -51,17 +53,18 @@ enum store_result {
 /* May data be added? STORE_OK, STORE_FULL or STORE_FAILED. `bytes` about to be written. Cheap; any thread. */
 enum store_result store_admit(struct store *s, uint64_t bytes);
 
-/* --- buckets ------------------------------------------------------------------------------------------------------ */
+/* --- buckets
+ * ------------------------------------------------------------------------------------------------------ */
 
 /* A bucket as it was when asked; immutable, counted. All buckets are in memory. */
 struct bucket {
     struct str name;
-    uint64_t id;             /* never used again, also after deletion */
+    uint64_t id; /* never used again, also after deletion */
     int64_t created_ns;
     struct str region;
-    uint64_t rules_version;  /* 0: never set */
-    struct str rules;        /* as stored: the client's XML, canonical form of event/ */
-    void *compiled;          /* store_options.rules_compile(rules), or NULL when there are none */
+    uint64_t rules_version; /* 0: never set */
+    struct str rules;       /* as stored: the client's XML, canonical form of event/ */
+    void *compiled;         /* store_options.rules_compile(rules), or NULL when there are none */
 };
 /* Any thread, never blocks. NULL when absent. */
 struct bucket *store_bucket(struct store *s, struct str name);
@@ -71,41 +74,54 @@ void bucket_unref(struct bucket *b);
 size_t store_buckets(struct store *s, struct bucket ***out);
 
 /* Inside closures. The in-memory table follows before any done is called. */
-enum store_result store_txn_bucket_create(struct kv_txn *t, struct store *s, struct str name, struct str region, int64_t now_ns);
-/* STORE_MISSING, STORE_NOT_EMPTY (unless force), STORE_OK: row gone, g row written; the janitor removes the rest. */
+enum store_result store_txn_bucket_create(struct kv_txn *t, struct store *s, struct str name,
+                                          struct str region, int64_t now_ns);
+/* STORE_MISSING, STORE_NOT_EMPTY (unless force), STORE_OK: row gone, g row written; the janitor removes the
+ * rest. */
 enum store_result store_txn_bucket_delete(struct kv_txn *t, struct store *s, struct str name, bool force);
-/* Replaces the rules (an empty str clears); raises rules_version. */
-enum store_result store_txn_bucket_rules(struct kv_txn *t, struct store *s, const struct bucket *b, struct str rules);
-/* Is b still the bucket of that name, with the same rules? STORE_OK, STORE_MISSING, STORE_AGAIN. First thing in every
- * closure that changes or notifies. */
-enum store_result store_txn_bucket_check(struct kv_txn *t, const struct bucket *b);
+/* Replaces the rules (an empty str clears); raises rules_version. STORE_MISSING and STORE_AGAIN as
+ * store_txn_bucket_check. */
+enum store_result store_txn_bucket_rules(struct kv_txn *t, struct store *s, const struct bucket *b,
+                                         struct str rules);
+/* Is b still the bucket of that name, with the same rules? STORE_OK, STORE_MISSING, STORE_AGAIN. First thing
+ * in every closure that changes or notifies. */
+enum store_result store_txn_bucket_check(struct kv_txn *t, const struct bucket *b); /* reads no row */
 
-/* --- objects, reading --------------------------------------------------------------------------------------------- */
+/* --- objects, reading
+ * --------------------------------------------------------------------------------------------- */
 
 /* The row. With cached_only STORE_WOULD_BLOCK instead of disk reads. Strings live in the arena. */
 enum store_result store_object_get(struct store *s, const struct bucket *b, struct str key, bool cached_only,
                                    struct arena *a, struct object *out, struct err *e);
 
-/* An object opened for reading: row looked up, blobs pinned and opened, inline body held (the whole body for inline
- * objects). ENOENT after the look-up = the row is read again, once. Release with store_read_close, from any thread. */
+/* An object opened for reading: row looked up, blobs pinned and opened, inline body held (the whole body for
+ * inline objects). A body that is gone after the look-up = the row is read again, as long as it keeps
+ * changing. cached_only: an object in files is STORE_WOULD_BLOCK, too. On STORE_OK release with
+ * store_read_close, from any thread, before the arena. */
 struct store_read {
     struct object object;
-    struct kv_value body;         /* inline body: body.data is the whole of it (size <= inline_max) */
+    struct kv_value body; /* inline body: body.data is the whole of it (size <= inline_max) */
     bool is_inline;
-    struct blob_reader **readers; /* one per extent, else */
+    struct blob_reader *
+        *readers; /* one per extent, else; NULL until store_read_piece needs it (the first is open) */
+    size_t last;  /* extent of the last piece */
     struct store *store;
 };
 enum store_result store_read_open(struct store *s, const struct bucket *b, struct str key, bool cached_only,
                                   struct arena *a, struct store_read *out, struct err *e);
-/* The piece of a file object at `off`: which fd, where in it, how many contiguous bytes (at most max); those blocks are
- * verified. May block. */
-bool store_read_piece(struct store_read *r, uint64_t off, uint64_t max, int *fd, uint64_t *fd_off, uint64_t *n, struct err *e);
+/* The piece of a file object at `off`: which fd, where in it, how many contiguous bytes (at most max); those
+ * blocks are verified. May block. Damage is in err (file and block; the caller knows the object and logs).
+ * off < object.size, max > 0. */
+bool store_read_piece(struct store_read *r, uint64_t off, uint64_t max, int *fd, uint64_t *fd_off,
+                      uint64_t *n, struct err *e);
 void store_read_close(struct store_read *r);
 
-/* One page of a listing (blocking). Keys in memcmp order; common prefixes interleaved and counted once each. */
+/* One page of a listing (blocking). Keys in memcmp order; common prefixes interleaved and counted once each.
+ */
 struct list_query {
-    struct str prefix, delimiter, after; /* after: exclusive marker; a marker at or inside a common prefix skips that group */
-    size_t max;                          /* 0..1000 */
+    struct str prefix, delimiter,
+        after;  /* after: exclusive marker; a marker at or inside a common prefix skips that group */
+    size_t max; /* 0..1000 */
 };
 struct list_entry {
     struct str key; /* or the common prefix */
@@ -118,42 +134,53 @@ struct list_page {
     bool truncated;  /* something really follows */
     struct str next; /* last entry's key or prefix, when truncated */
 };
-enum store_result store_list(struct store *s, const struct bucket *b, const struct list_query *q, struct arena *a,
-                             struct list_page *out, struct err *e);
+enum store_result store_list(struct store *s, const struct bucket *b, const struct list_query *q,
+                             struct arena *a, struct list_page *out, struct err *e);
 
-/* --- objects, staging a body -------------------------------------------------------------------------------------- */
+/* --- objects, staging a body
+ * -------------------------------------------------------------------------------------- */
 
-/* Bytes of a body on their way in: in memory up to inline_max, in a blob file beyond. Written by one thread at a time.
- * The file kind blocks: use it from workers. */
+/* Bytes of a body on their way in: in memory up to inline_max, in a blob file beyond. Written by one thread
+ * at a time. The file kind blocks: use it from workers. */
 struct store_stage;
-/* size: the length that is coming, or -1 when unknown (then a file once it passes inline_max). Writes the t row (unsynced)
- * before creating a file. */
+/* size: the length that is coming, or -1 when unknown (then a file once it passes inline_max). Writes the t
+ * row (unsynced) before creating a file. */
 struct store_stage *stage_begin(struct store *s, int64_t size, enum store_result *res, struct err *e);
 bool stage_is_inline(const struct store_stage *st);
 enum store_result stage_append(struct store_stage *st, const void *p, size_t n, struct err *e);
 /* File: fdatasync and directory fsync. After it the stage may be committed. */
 enum store_result stage_finish(struct store_stage *st, struct err *e);
-/* The request failed (or the commit did not happen): removes file and t row. Frees. NULL is fine. */
+uint64_t stage_size(const struct store_stage *st); /* bytes taken so far */
+/* The request failed (or its closure ended without using the stage): removes file and t row. Frees. NULL is
+ * fine. A stage that was used by a closure whose batch failed keeps both: only the next start can tell
+ * whether that batch exists. */
 void stage_discard(struct store_stage *st);
-/* Takes an existing object's bytes as a stage of its own (CopyObject): inline bodies are copied, files by blob_copy. Finished. */
-struct store_stage *stage_copy(struct store *s, struct store_read *from, enum store_result *res, struct err *e);
+/* Takes an existing object's bytes as a stage of its own (CopyObject): inline bodies are copied, files by
+ * blob_copy. Finished. NULL and *res as stage_begin, or STORE_DAMAGED. */
+struct store_stage *stage_copy(struct store *s, struct store_read *from, enum store_result *res,
+                               struct err *e);
 /* After the commit that used it is durable: frees the stage, keeps the file. */
 void stage_committed(struct store_stage *st);
 
-/* --- objects, changing: inside closures --------------------------------------------------------------------------- */
+/* --- objects, changing: inside closures
+ * --------------------------------------------------------------------------- */
 
-/* The current row: STORE_OK or STORE_MISSING. Valid until the closure returns. */
-enum store_result store_txn_object_get(struct kv_txn *t, const struct bucket *b, struct str key, struct arena *a, struct object *out);
-/* Writes the row of `o` (extents are filled in here from the stage: inline body, or blob with its t row removed),
- * the garbage of `old` (NULL: there was none) and the counters. `stage` NULL keeps old's extents (metadata-only
- * self-copy). */
-void store_txn_object_put(struct kv_txn *t, struct store *s, const struct bucket *b, struct str key, struct object *o,
-                          struct store_stage *stage, const struct object *old);
-void store_txn_object_delete(struct kv_txn *t, struct store *s, const struct bucket *b, struct str key, const struct object *old);
+/* The current row, copied into the arena: STORE_OK, STORE_MISSING, or STORE_DAMAGED (logged): then abort. */
+enum store_result store_txn_object_get(struct kv_txn *t, const struct bucket *b, struct str key,
+                                       struct arena *a, struct object *out);
+/* Writes the row of `o` (size and extents are filled in here from the stage: inline body, or blob with its t
+ * row removed; valid as long as the stage; o->seq is the caller's), the garbage of `old` (NULL: there was
+ * none) and the counters. `stage` NULL keeps old's size and extents (metadata-only self-copy). At most 3 rows
+ * + 1 per extent of old. */
+void store_txn_object_put(struct kv_txn *t, struct store *s, const struct bucket *b, struct str key,
+                          struct object *o, struct store_stage *stage, const struct object *old);
+void store_txn_object_delete(struct kv_txn *t, struct store *s, const struct bucket *b, struct str key,
+                             const struct object *old);
 
-/* --- the rest ----------------------------------------------------------------------------------------------------- */
+/* --- the rest
+ * ----------------------------------------------------------------------------------------------------- */
 
-/* Something may be garbage now: wakes the janitor. Any thread. */
+/* Something may be garbage now: wakes the janitor. Any thread; cheap, passes are at least 50 ms apart. */
 void store_wake_janitor(struct store *s);
 
 struct store_stats {
@@ -162,8 +189,10 @@ struct store_stats {
 };
 void store_get_stats(struct store *s, struct store_stats *out);
 
-/* belfry check DIR: opens read-only, verifies rows, every blob's blocks, that every extent exists, that no file is without
- * a row (leak) and counters agree. Prints findings and progress to stdout/stderr; true when all is well. */
+/* belfry check DIR: opens read-only, verifies rows, every blob's blocks, that every extent exists, that no
+ * file and no inline body is without a row (leak) and counters agree. Prints findings to stdout, one a line,
+ * progress to stderr; true when all is well. false: err says how many findings, or why it could not be
+ * checked (in use, not a store, ...). */
 bool store_check(const char *dir, struct err *e);
 
 #endif

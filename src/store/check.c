@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * belfry check: reads everything, changes nothing, and says what does not fit. After a crash there may be t
+ * and g rows: they are no finding, the next start and the janitor deal with them. */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "store/store_internal.h"
+
+#define PROGRESS_MS 2000
+#define VERIFY_STEP ((uint64_t)8 << 20)
+
+struct check_bucket {
+    uint64_t id;
+    char *name; /* NULL: deleted, its rows are on their way out */
+    int64_t objects, bytes;
+};
+struct check {
+    struct kv *kv;
+    struct blobs *blobs;
+    uint64_t findings, objects, bytes;
+    struct check_bucket *buckets; /* in order of id once loaded */
+    size_t n_buckets;
+    struct id_list bodies;  /* inline bodies that objects name */
+    struct id_list files;   /* blobs that objects name */
+    struct id_list pending; /* blobs that g rows name */
+    struct id_list writing; /* blobs that t rows name */
+    int64_t next_progress;
+    struct arena arena; /* of one object */
+};
+
+__attribute__((format(printf, 2, 3))) static void finding(struct check *c, const char *fmt, ...)
+{
+    va_list ap;
+
+    c->findings++;
+    va_start(ap, fmt);
+    vprintf(fmt, ap);
+    va_end(ap);
+    putchar('\n');
+}
+
+static void progress(struct check *c)
+{
+    int64_t now = clock_mono_ms();
+
+    if (now < c->next_progress)
+        return;
+    if (c->next_progress)
+        fprintf(stderr, "checked %" PRIu64 " objects, %" PRIu64 " MiB\n", c->objects, c->bytes >> 20);
+    c->next_progress = now + PROGRESS_MS;
+}
+
+static void rows_bad(void *ctx, const char *what)
+{
+    finding(ctx, "rows: %s", what);
+}
+
+/* Calls each for the rows of KV_META whose keys begin with `prefix`, or for all of KV_DATA when it is empty.
+ */
+static void each_row(struct check *c, enum kv_space space, const char *prefix,
+                     void (*each)(struct check *c, struct str key, struct str value))
+{
+    struct buf end;
+    struct str key, value;
+    struct err e = {0};
+
+    buf_init(&end, 16);
+    buf_puts(&end, prefix);
+    if (!row_successor(&end))
+        buf_put(&end, "\xff\xff\xff\xff\xff\xff\xff\xff\xff", 9);
+    struct kv_scan *scan = kv_scan_open(c->kv, space, str_c(prefix), buf_view(&end));
+    while (kv_scan_next(scan, &key, &value))
+        each(c, key, value);
+    if (kv_scan_failed(scan, &e))
+        finding(c, "rows '%s': %s", prefix, e.text);
+    kv_scan_close(scan);
+    buf_release(&end);
+}
+
+/* --- buckets --- */
+
+static void add_bucket(struct check *c, uint64_t id, char *name)
+{
+    c->buckets = x_realloc(c->buckets, (c->n_buckets + 1) * sizeof *c->buckets);
+    c->buckets[c->n_buckets++] = (struct check_bucket){.id = id, .name = name};
+}
+
+static void see_bucket(struct check *c, struct str key, struct str value)
+{
+    struct bucket_row row;
+    struct str name = str_from(key, 1);
+
+    if (bucket_row_decode(value, &row))
+        add_bucket(c, row.id, str_dupz(name));
+    else
+        finding(c, "bucket %.*s: its row is damaged", STR_FMT(name));
+}
+
+static void see_garbage(struct check *c, struct str key, struct str value)
+{
+    uint64_t seq, id;
+    char what;
+
+    (void)value;
+    if (!row_garbage(key, &what, &seq, &id))
+        finding(c, "a row of garbage has a key that means nothing");
+    else if (what == GARBAGE_BUCKET)
+        add_bucket(c, id, NULL);
+    else if (what == GARBAGE_BLOB)
+        id_list_add(&c->pending, id);
+}
+
+static void see_writing(struct check *c, struct str key, struct str value)
+{
+    uint64_t id;
+
+    (void)value;
+    if (row_id(key, 1, &id))
+        id_list_add(&c->writing, id);
+}
+
+static int by_bucket(const void *a, const void *b)
+{
+    const struct check_bucket *x = a, *y = b;
+    return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static int by_id(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+    return *x < *y ? -1 : *x > *y;
+}
+
+static void sort_ids(struct id_list *l)
+{
+    if (l->n)
+        qsort(l->v, l->n, sizeof *l->v, by_id);
+}
+
+static bool has_id(const struct id_list *l, uint64_t id)
+{
+    return l->n && bsearch(&id, l->v, l->n, sizeof *l->v, by_id);
+}
+
+/* --- objects --- */
+
+static void check_inline(struct check *c, const struct check_bucket *b, struct str key,
+                         const struct extent *x)
+{
+    struct err e = {0};
+    struct kv_value v;
+    struct row_key k;
+
+    switch (kv_get(c->kv, KV_DATA, row_key_data(&k, x->id), 0, &v, &e)) {
+    case KV_FOUND:
+        if (v.data.n != x->length)
+            finding(c, "object %s/%.*s: its body has %zu bytes instead of %" PRIu64, b->name, STR_FMT(key),
+                    v.data.n, x->length);
+        kv_value_release(&v);
+        break;
+    case KV_MISSING:
+        finding(c, "object %s/%.*s: its body is missing", b->name, STR_FMT(key));
+        break;
+    default:
+        finding(c, "object %s/%.*s: %s", b->name, STR_FMT(key), e.text);
+        break;
+    }
+    c->bytes += x->length;
+}
+
+static void check_blob(struct check *c, const struct check_bucket *b, struct str key, const struct extent *x)
+{
+    struct blob_reader *r;
+    struct err e = {0};
+
+    if (blob_open(c->blobs, x->id, &r, &e) != BLOB_OK) {
+        finding(c, "object %s/%.*s: %s", b->name, STR_FMT(key), e.text);
+        return;
+    }
+    if (blob_size(r) != x->length)
+        finding(c, "object %s/%.*s: blob %016" PRIx64 " has %" PRIu64 " bytes instead of %" PRIu64, b->name,
+                STR_FMT(key), x->id, blob_size(r), x->length);
+    for (uint64_t off = 0; off < blob_size(r); off += VERIFY_STEP) {
+        uint64_t left = blob_size(r) - off, n = left < VERIFY_STEP ? left : VERIFY_STEP;
+        if (!blob_verify(r, off, n, &e))
+            finding(c, "object %s/%.*s: %s", b->name, STR_FMT(key), e.text);
+        c->bytes += n;
+        progress(c);
+    }
+    blob_close(r);
+}
+
+static void check_extents(struct check *c, const struct check_bucket *b, struct str key,
+                          const struct object *o)
+{
+    for (size_t i = 0; i < o->n_extents; i++) {
+        const struct extent *x = &o->extents[i];
+        id_list_add(x->kind == EXTENT_INLINE ? &c->bodies : &c->files, x->id);
+        if (!b->name)
+            continue;
+        if (x->kind == EXTENT_INLINE)
+            check_inline(c, b, key, x);
+        else
+            check_blob(c, b, key, x);
+    }
+}
+
+static void see_object(struct check *c, struct str key, struct str value)
+{
+    struct str rest = str_from(key, 1);
+    uint64_t bucket = 0;
+    struct object o;
+
+    progress(c);
+    if (!take_be64(&rest, &bucket) || !rest.n) {
+        finding(c, "a row of an object has a key that means nothing");
+        return;
+    }
+    struct check_bucket *b = c->n_buckets ? bsearch(&(struct check_bucket){.id = bucket}, c->buckets,
+                                                    c->n_buckets, sizeof *c->buckets, by_bucket)
+                                          : NULL;
+    if (!b) {
+        finding(c, "object %.*s belongs to bucket %016" PRIx64 ", which does not exist", STR_FMT(rest),
+                bucket);
+        return;
+    }
+    if (object_decode(value, &c->arena, &o)) {
+        b->objects++;
+        b->bytes += (int64_t)o.size;
+        check_extents(c, b, rest, &o);
+    } else {
+        finding(c, "object %s/%.*s: its row is damaged", b->name ? b->name : "(deleted)", STR_FMT(rest));
+    }
+    arena_release(&c->arena);
+    c->objects++;
+}
+
+static void check_counters(struct check *c)
+{
+    struct row_key k;
+
+    for (size_t i = 0; i < c->n_buckets; i++) {
+        const struct check_bucket *b = &c->buckets[i];
+        int64_t n[KV_COUNTERS];
+        struct err e = {0};
+        if (!b->name)
+            continue;
+        if (!kv_counters(c->kv, row_key_id(&k, 'n', b->id), n, &e))
+            finding(c, "bucket %s: %s", b->name, e.text);
+        else if (n[0] != b->objects || n[1] != b->bytes)
+            finding(c,
+                    "bucket %s: its counters say %" PRId64 " objects, %" PRId64 " bytes; there are %" PRId64
+                    ", %" PRId64,
+                    b->name, n[0], n[1], b->objects, b->bytes);
+    }
+}
+
+/* --- what nobody names --- */
+
+static void check_unique(struct check *c)
+{
+    for (size_t i = 0; i < c->files.n; i++) {
+        uint64_t id = c->files.v[i];
+        if (i && id == c->files.v[i - 1])
+            finding(c, "blob %016" PRIx64 " belongs to two objects", id);
+        if (has_id(&c->pending, id) || has_id(&c->writing, id))
+            finding(c, "blob %016" PRIx64 " belongs to an object and is marked for removal", id);
+    }
+    for (size_t i = 1; i < c->bodies.n; i++)
+        if (c->bodies.v[i] == c->bodies.v[i - 1])
+            finding(c, "inline body %016" PRIx64 " belongs to two objects", c->bodies.v[i]);
+}
+
+static bool see_file(void *ctx, uint64_t id, uint64_t file_size)
+{
+    struct check *c = ctx;
+
+    if (!has_id(&c->files, id) && !has_id(&c->pending, id) && !has_id(&c->writing, id))
+        finding(c, "blob %016" PRIx64 " (%" PRIu64 " bytes) belongs to nothing: leaked", id, file_size);
+    return true;
+}
+
+static void see_body(struct check *c, struct str key, struct str value)
+{
+    uint64_t id;
+
+    if (!row_id(key, 0, &id))
+        finding(c, "an inline body has a key that means nothing");
+    else if (!has_id(&c->bodies, id))
+        finding(c, "inline body %016" PRIx64 " (%zu bytes) belongs to nothing: leaked", id, value.n);
+}
+
+static void check_all(struct check *c)
+{
+    struct err e = {0};
+
+    arena_init(&c->arena);
+    kv_verify(c->kv, rows_bad, c);
+    each_row(c, KV_META, "b", see_bucket);
+    each_row(c, KV_META, "g", see_garbage);
+    each_row(c, KV_META, "t", see_writing);
+    if (c->n_buckets)
+        qsort(c->buckets, c->n_buckets, sizeof *c->buckets, by_bucket);
+    sort_ids(&c->pending);
+    sort_ids(&c->writing);
+    each_row(c, KV_META, "o", see_object);
+    sort_ids(&c->files);
+    sort_ids(&c->bodies);
+    check_counters(c);
+    check_unique(c);
+    each_row(c, KV_DATA, "", see_body);
+    if (!blobs_each(c->blobs, see_file, c, &e))
+        finding(c, "%s", e.text);
+}
+
+static void check_release(struct check *c)
+{
+    for (size_t i = 0; i < c->n_buckets; i++)
+        free(c->buckets[i].name);
+    free(c->buckets);
+    free(c->bodies.v);
+    free(c->files.v);
+    free(c->pending.v);
+    free(c->writing.v);
+    if (c->kv)
+        kv_close(c->kv);
+    blobs_close(c->blobs);
+}
+
+bool store_check(const char *dir, struct err *e)
+{
+    struct check c = {0};
+    struct folder folder;
+
+    if (!folder_open(&folder, dir, false, e))
+        return false;
+    char *kv = folder_path(dir, "kv"), *blobs = folder_path(dir, "blobs");
+    c.kv = kv_open(kv, &(struct kv_options){.read_only = true}, e);
+    if (c.kv)
+        c.blobs = blobs_open(blobs, true, e);
+    bool ok = c.kv && c.blobs;
+    if (ok) {
+        check_all(&c);
+        printf("%" PRIu64 " objects, %" PRIu64 " MiB: %" PRIu64 " findings\n", c.objects, c.bytes >> 20,
+               c.findings);
+        ok = c.findings == 0 || err_set(e, "%s: %" PRIu64 " findings", dir, c.findings);
+    }
+    fflush(stdout);
+    check_release(&c);
+    free(kv);
+    free(blobs);
+    folder_close(&folder);
+    return ok;
+}

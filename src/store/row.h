@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Keys of the store's rows, and the form of their values: a version byte, then tagged fields (varint number *
+ * 2, +1 for bytes; then a varint, or a length and bytes). A reader skips numbers that it does not know, so
+ * that a later version may add fields. Pure. */
+#ifndef BELFRY_STORE_ROW_H
+#define BELFRY_STORE_ROW_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#define STORE_KEY_MAX                                                                                        \
+    1024 /* bytes of an object's key; longer ones are refused at the edge, and found nowhere */
+#define ROW_VERSION 1
+
+struct row_key {
+    size_t n;
+    char p[1 + 8 + STORE_KEY_MAX];
+};
+/* Each fills *k and returns the view of it. */
+struct str row_key_bucket(struct row_key *k, struct str name);                       /* b name */
+struct str row_key_object(struct row_key *k, uint64_t bucket, struct str key);       /* o bucket-id key */
+struct str row_key_id(struct row_key *k, char kind, uint64_t id);                    /* r, t, n: kind id */
+struct str row_key_garbage(struct row_key *k, char what, uint64_t seq, uint64_t id); /* g what seq id */
+struct str row_key_data(struct row_key *k, uint64_t id);                             /* KV_DATA: id */
+#define ROW_KEY_IDS        STR("i") /* the next id to hand out */
+#define ROW_KEY_DEPLOYMENT STR("m.deployment")
+#define GARBAGE_BLOB       'b'
+#define GARBAGE_BUCKET     'k'
+
+/* The id behind `skip` bytes of a key that ends with it. */
+bool row_id(struct str key, size_t skip, uint64_t *id);
+bool row_garbage(struct str key, char *what, uint64_t *seq, uint64_t *id);
+
+/* Turns the bytes of *b into the first key behind all keys that begin with them; false when there is none. */
+bool row_successor(struct buf *b);
+
+void row_begin(struct buf *b);
+void row_u64(struct buf *b, unsigned field, uint64_t v);
+void row_bytes(struct buf *b, unsigned field, struct str s);
+
+struct row_field {
+    uint64_t field;
+    bool is_bytes;
+    uint64_t v;
+    struct str s;
+};
+enum row_next { ROW_FIELD, ROW_END, ROW_BAD };
+/* Takes the version byte off the front; false when it is another version. */
+bool row_open(struct str *row);
+enum row_next row_next(struct str *row, struct row_field *out);
+
+/* Signed numbers as unsigned ones that stay small. */
+static inline uint64_t row_zigzag(int64_t v)
+{
+    return ((uint64_t)v << 1) ^ (uint64_t)(v >> 63);
+}
+static inline int64_t row_unzigzag(uint64_t v)
+{
+    return (int64_t)((v >> 1) ^ (~(v & 1) + 1));
+}
+
+#endif
