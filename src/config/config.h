@@ -27,9 +27,10 @@ struct config_key {
     const char *name;
     enum config_type type;
     unsigned flags;
-    size_t offset;       /* of the member in the sub-system's struct */
+    size_t offset;        /* of the member in the sub-system's struct */
     const char *fallback; /* default, as text */
-    const char *env;     /* environment name after MINIO_<SUBSYS>_, when it is not the upper-cased name; else NULL */
+    /* environment name after MINIO_<SUBSYS>_, when it is not the upper-cased name; else NULL */
+    const char *env;
     const char *help;
     const char *choices; /* CONFIG_CHOICE: "drop|reject" */
 };
@@ -49,7 +50,8 @@ bool config_env_enabled(const char *subsys, struct str id, bool *enabled, struct
  * around a whole value, as docker and systemd leave them, are taken off with a warning. False and err (naming the
  * variable, what is wrong and what would be right) for the first bad or missing required value; that key keeps its
  * default and all others are filled in none the less. */
-bool config_load(const char *subsys, const struct config_key *keys, struct str id, void *conf, struct arena *a, struct err *e);
+bool config_load(const char *subsys, const struct config_key *keys, struct str id, void *conf,
+                 struct arena *a, struct err *e);
 /* Text to value; pure. Durations: a plain number is seconds, else Go's form ("1m30s", "1.5h", "250ms"; also d for
  * days); not negative, up to 100 years. */
 bool config_parse_onoff(struct str s, bool *out);
