@@ -8,7 +8,7 @@ import uuid
 import pytest
 
 from support.certs import Authority
-from support.receiver import Receiver
+from support.receiver import Receiver, webhook_env
 from support.server import Server, binary
 
 _numbers = itertools.count()
@@ -68,6 +68,21 @@ def receiver():
 @pytest.fixture(scope="session")
 def authority(tmp_path_factory):
     return Authority(tmp_path_factory.mktemp("ca"))
+
+
+@pytest.fixture(scope="module")
+def hook_receiver():
+    """The receiver of the module's notified server."""
+    with Receiver() as r:
+        yield r
+
+
+@pytest.fixture(scope="module")
+def notified(module_dir, hook_receiver):
+    """A server whose webhook target 1 is hook_receiver."""
+    s = Server(module_dir / "notified", env=webhook_env(hook_receiver)).start()
+    yield s
+    s.stop()
 
 
 @pytest.fixture

@@ -227,17 +227,19 @@ CHUNK_FAULTS = {
 @pytest.mark.parametrize("spoil,right", CHUNK_FAULTS.values(), ids=CHUNK_FAULTS.keys())
 @pytest.mark.parametrize("size", [100, 1_500_000])
 def test_spoiled_chunks(server, s3, target, spoil, right, size):
-    reply = streaming_put(server, "spoiled", [b"a" * size, b"b" * 100], spoil=spoil)
+    key = f"spoiled-{os.urandom(4).hex()}"
+    reply = streaming_put(server, key, [b"a" * size, b"b" * 100], spoil=spoil)
     assert reply.status in (400, 403) and reply.code, reply
     assert right is None or (reply.status, reply.code) in right, reply
-    assert s3.head("auth-tests", "spoiled").status == 404
+    assert s3.head("auth-tests", key).status == 404
 
 
 @pytest.mark.parametrize("decoded", [199, 201, 0])
 def test_decoded_length_must_be_true(server, s3, target, decoded):
-    reply = streaming_put(server, "spoiled", [b"a" * 200], decoded=decoded)
+    key = f"untrue-{decoded}"
+    reply = streaming_put(server, key, [b"a" * 200], decoded=decoded)
     refused(reply, 400, "IncompleteBody")
-    assert s3.head("auth-tests", "spoiled").status == 404
+    assert s3.head("auth-tests", key).status == 404
 
 
 def test_decoded_length_is_needed(s3, target):

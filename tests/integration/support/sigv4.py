@@ -70,7 +70,7 @@ class Signer:
         return f"{date[:8]}/{self.region}/{self.service}/aws4_request"
 
     def signature(self, date, text):
-        to_sign = "\n".join([ALGORITHM, date, self.scope(date), hashlib.sha256(text.encode()).hexdigest()])
+        to_sign = "\n".join([ALGORITHM, date, self.scope(date), hashlib.sha256(text.encode("latin-1")).hexdigest()])
         return self._hmac(date, to_sign)
 
     def _hmac(self, date, text):

@@ -1,0 +1,601 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The program itself: command line, start-up text, exit codes, environment, signals, TLS, log."""
+import json
+import os
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+import time
+
+import pytest
+
+from support.ports import free_port
+from support.receiver import Receiver, webhook_env
+from support.s3raw import arn, rule
+from support.server import Server, binary, clean_env, run
+from support.wait import SCALE, wait_for
+from test_http_conn import SANITIZED, put_head
+from support.sigv4 import UNSIGNED
+
+CREDENTIALS = {"MINIO_ROOT_USER": "itestroot", "MINIO_ROOT_PASSWORD": "itest-secret-1"}
+
+
+def fails(*args, env=None, code=None, mentions=()):
+    """The program ends by itself, not with 0, and says why on standard error."""
+    done = run(*args, env=dict(CREDENTIALS, **(env or {})))
+    text = done.stdout + done.stderr
+    assert done.returncode > 0, f"exit code {done.returncode}: {text}"
+    assert code is None or done.returncode == code, text
+    for word in mentions:
+        assert word.lower() in text.lower(), f"{word!r} not in: {text}"
+    return done.returncode
+
+
+# -- the command line -----------------------------------------------------------------------------
+
+def test_version():
+    done = run("--version")
+    assert done.returncode == 0 and re.search(r"belfry.* \d+\.\d+\.\d+", done.stdout, re.I), done
+
+
+@pytest.mark.parametrize("args", [["--help"], ["help"], ["server", "--help"]])
+def test_help(args):
+    done = run(*args)
+    assert done.returncode == 0 and "server" in done.stdout and "--address" in done.stdout, done
+
+
+def test_help_topics():
+    """Every topic that the help names has a page, and an unknown one fails."""
+    done = run("help", "notify_webhook")
+    assert done.returncode == 0 and "queue_dir" in done.stdout and "auth_token" in done.stdout
+    assert run("help", "no-such-topic").returncode != 0
+
+
+BAD_LINES = [["server"], ["frobnicate"], ["server", "--no-such-flag", "/tmp/x"], ["server", "--address"],
+             ["server", "--address", "nonsense:port", "/tmp/x"], ["server", "--address", ":99999", "/tmp/x"],
+             ["server", "/tmp/x", "/tmp/y"], ["check"]]
+
+
+@pytest.mark.parametrize("args", BAD_LINES, ids=[" ".join(a) for a in BAD_LINES])
+def test_bad_command_lines(args):
+    fails(*args)
+
+
+def test_port_taken(tmp_path):
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        s.listen()
+        fails("server", "--address", "127.0.0.1:%d" % s.getsockname()[1], tmp_path / "d", mentions=["address", "in use"])
+
+
+def test_a_second_server_on_the_port(server, tmp_path):
+    fails("server", "--address", f"127.0.0.1:{server.port}", tmp_path / "d", mentions=["in use"])
+
+
+def test_directory_in_use(server):
+    fails("server", "--address", f"127.0.0.1:{free_port()}", server.directory, mentions=["in use"])
+    assert server.s3.request("GET", "/").status == 200
+
+
+def test_directory_that_is_a_file(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("x")
+    fails("server", "--address", f"127.0.0.1:{free_port()}", path, mentions=[str(path)])
+    fails("server", "--address", f"127.0.0.1:{free_port()}", path / "below", mentions=[str(path)])
+
+
+@pytest.fixture
+def read_only(tmp_path):
+    path = tmp_path / "ro"
+    path.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "ro,size=1m", "tmpfs", str(path)], capture_output=True,
+                      check=False).returncode:
+        pytest.skip("mounting is not permitted here")
+    yield path
+    subprocess.run(["umount", "-l", str(path)], check=False)
+
+
+def test_directory_not_writable(read_only):
+    fails("server", "--address", f"127.0.0.1:{free_port()}", read_only, mentions=[str(read_only)])
+
+
+def test_directory_of_another_program(tmp_path):
+    """A directory with somebody's files in it is left alone."""
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "precious.txt").write_text("x")
+    fails("server", "--address", f"127.0.0.1:{free_port()}", tmp_path / "d", mentions=[str(tmp_path / "d")])
+    assert os.listdir(tmp_path / "d") == ["precious.txt"]
+
+
+def test_directory_of_a_later_format(make_server):
+    server = make_server().start()
+    server.stop()
+    found = [p for p in os.listdir(server.directory) if "format" in p.lower() or "version" in p.lower()]
+    if not found:
+        pytest.skip("the format is not in a file of its own")
+    path = os.path.join(server.directory, found[0])
+    with open(path, encoding="utf-8") as f:
+        text = f.read()
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(re.sub(r"\d+", "99", text, count=1))
+    fails("server", "--address", f"127.0.0.1:{free_port()}", server.directory, mentions=["format"])
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text)
+    server.start()
+
+
+def test_exit_codes_differ_by_cause(tmp_path):
+    """A script can tell a bad command line from a taken port from a bad directory."""
+    (tmp_path / "file").write_text("x")
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        s.listen()
+        port = fails("server", "--address", "127.0.0.1:%d" % s.getsockname()[1], tmp_path / "d")
+    directory = fails("server", "--address", f"127.0.0.1:{free_port()}", tmp_path / "file")
+    flag = fails("server", "--no-such-flag", tmp_path / "e")
+    assert len({port, directory, flag}) == 3, (port, directory, flag)
+
+
+def test_missing_directory_is_made(tmp_path):
+    s = Server(tmp_path / "deep" / "data", log=tmp_path / "log")
+    s.spawn()
+    wait_for(s._ready, 10, "ready")
+    s.stop()
+
+
+@pytest.mark.parametrize("env,word", [({"MINIO_ROOT_USER": "ab"}, "MINIO_ROOT_USER"),
+                                      ({"MINIO_ROOT_PASSWORD": "short"}, "MINIO_ROOT_PASSWORD"),
+                                      ({"MINIO_SERVER_URL": "not a url"}, "MINIO_SERVER_URL"),
+                                      ({"MINIO_ROOT_USER_FILE": "/nonexistent"}, "MINIO_ROOT_USER_FILE"),
+                                      ({"BELFRY_ROOT_PASSWORD": "short"}, "BELFRY_ROOT_PASSWORD")])
+def test_bad_variables(tmp_path, env, word):
+    fails("server", "--address", f"127.0.0.1:{free_port()}", tmp_path / "d", env=env, mentions=[word])
+
+
+# -- the start -------------------------------------------------------------------------------------
+
+def test_startup_text(make_server, receiver):
+    server = make_server(env=dict(webhook_env(receiver, "1"), **webhook_env(receiver, "b"))).start()
+    log = server.log()
+    assert re.search(rf"^API: +http://127\.0\.0\.1:{server.port}", log, re.M), log
+    assert f"SQS ARNs: {arn('1')} {arn('b')} \n" in log, log
+
+
+def test_no_arns_without_targets(make_server):
+    assert "SQS ARNs" not in make_server().start().log()
+
+
+def test_quiet(make_server, receiver):
+    log = make_server(env=webhook_env(receiver), args=["--quiet"]).start().log()
+    assert "API:" not in log and "SQS ARNs" not in log
+
+
+@pytest.mark.skipif(SANITIZED, reason="sanitizers start slowly")
+def test_ready_fast(make_server):
+    times = []
+    for _ in range(5):
+        server = make_server().start()
+        times.append(server.ready_after)
+        server.stop()
+    assert sorted(times)[2] < 0.25, f"ready after {times}"       # the goal is 100 ms; the machine may be busy
+
+
+@pytest.mark.sanitize
+def test_json_log(make_server, receiver):
+    receiver.stop()
+    server = make_server(env=webhook_env(receiver), args=["--json"]).start()
+    server.s3.make_bucket("json")
+    assert server.s3.set_rules("json", rule(arn("1"))).status == 200
+    assert server.s3.put("json", 'quote"\n', b"x").status == 200
+    server.stop()
+    lines = [line for line in server.log().splitlines() if line]
+    assert lines
+    for line in lines:
+        entry = json.loads(line)
+        assert isinstance(entry, dict) and ("level" in entry or "time" in entry), line
+
+
+@pytest.mark.parametrize("flag", [["--console-address", ":9001"], ["--console-address=:9001"]])
+def test_console_address_is_accepted(make_server, flag):
+    make_server(args=flag).start()
+
+
+# -- credentials and addresses -------------------------------------------------------------------------
+
+def listening(pid):
+    """(address, port) pairs on which a process listens, from /proc."""
+    inodes = set()
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            found = re.fullmatch(r"socket:\[(\d+)\]", os.readlink(f"/proc/{pid}/fd/{fd}"))
+        except OSError:
+            continue
+        if found:
+            inodes.add(found[1])
+    out = set()
+    for name in ("tcp", "tcp6"):
+        with open(f"/proc/{pid}/net/{name}", encoding="ascii") as f:
+            for line in f.readlines()[1:]:
+                parts = line.split()
+                if parts[3] == "0A" and parts[9] in inodes:
+                    address, port = parts[1].split(":")
+                    out.add((address, int(port, 16)))
+    return out
+
+
+LOOPBACK = {"0100007F", "00000000000000000000000001000000"}
+
+
+def start_plain(tmp_path, *args, env=None, port=None):
+    """A server with exactly this command line and environment."""
+    s = Server(tmp_path / "plain", port=port)
+    with open(s.log_path, "ab") as log:
+        s.process = subprocess.Popen([binary(), *map(str, args)], env=clean_env(env), stdout=log, stderr=subprocess.STDOUT,
+                                     stdin=subprocess.DEVNULL)
+    wait_for(s._ready, 10, "ready")
+    return s
+
+
+def test_default_credentials_listen_on_loopback_only(tmp_path):
+    """Without an address either; 9000 may be taken on this machine, then the address names another port."""
+    port = free_port()
+    s = start_plain(tmp_path, "server", "--address", f":{port}", tmp_path / "plain", port=port)
+    try:
+        log = s.log()
+        assert "minioadmin" in log and "MINIO_ROOT_USER" in log or "BELFRY_ROOT_USER" in log
+        s.user = s.password = "minioadmin"
+        assert s.s3.request("GET", "/").status == 200
+    finally:
+        s.stop()
+
+
+def test_default_address(tmp_path):
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("0.0.0.0", 9000))
+        except OSError:
+            pytest.skip("port 9000 is taken on this machine")
+    s = start_plain(tmp_path, "server", tmp_path / "plain", port=9000)
+    try:
+        assert {a for a, p in listening(s.process.pid) if p == 9000} <= LOOPBACK
+        assert "loopback" in s.log().lower() or "127.0.0.1" in s.log()
+    finally:
+        s.stop()
+
+
+def test_explicit_address_with_default_credentials_warns(tmp_path):
+    port = free_port()
+    s = start_plain(tmp_path, "server", "--address", f"0.0.0.0:{port}", tmp_path / "plain", port=port)
+    try:
+        assert not {a for a, _ in listening(s.process.pid)} <= LOOPBACK
+        assert "warn" in s.log().lower() and "credential" in s.log().lower()
+    finally:
+        s.stop()
+
+
+def test_with_credentials_all_addresses(tmp_path):
+    port = free_port()
+    s = start_plain(tmp_path, "server", "--address", f":{port}", tmp_path / "plain", env=CREDENTIALS, port=port)
+    try:
+        assert not {a for a, _ in listening(s.process.pid)} <= LOOPBACK
+    finally:
+        s.stop()
+
+
+def works_with(s, user, password):
+    s.user, s.password = user, password
+    return s.s3.request("GET", "/").status == 200
+
+
+def test_belfry_names_win(make_server):
+    server = make_server(env={"MINIO_ROOT_USER": "loser", "MINIO_ROOT_PASSWORD": "loser-secret", "BELFRY_ROOT_USER": "winner",
+                              "BELFRY_ROOT_PASSWORD": "winner-secret"}).start()
+    assert not works_with(server, "loser", "loser-secret") and works_with(server, "winner", "winner-secret")
+
+
+@pytest.mark.parametrize("prefix", ["MINIO", "BELFRY"])
+def test_credentials_from_files(make_server, tmp_path, prefix):
+    (tmp_path / "user").write_text("from-a-file\n")
+    (tmp_path / "password").write_text("password-of-a-file\n")
+    server = make_server()
+    server.env = {"MINIO_ROOT_USER": "", "MINIO_ROOT_PASSWORD": "", f"{prefix}_ROOT_USER_FILE": str(tmp_path / "user"),
+                  f"{prefix}_ROOT_PASSWORD_FILE": str(tmp_path / "password")}
+    server.start()
+    assert works_with(server, "from-a-file", "password-of-a-file")
+
+
+@pytest.mark.parametrize("prefix", ["MINIO", "BELFRY"])
+def test_volumes_and_opts(tmp_path, prefix):
+    port = free_port()
+    env = dict(CREDENTIALS, **{f"{prefix}_VOLUMES": str(tmp_path / "plain"), f"{prefix}_OPTS": f"--address 127.0.0.1:{port}"})
+    s = start_plain(tmp_path, "server", env=env, port=port)
+    try:
+        assert s.s3.request("GET", "/").status == 200
+    finally:
+        s.stop()
+
+
+def test_command_line_beats_volumes_and_opts(tmp_path):
+    port = free_port()
+    env = dict(CREDENTIALS, MINIO_VOLUMES=str(tmp_path / "other"), MINIO_OPTS=f"--address 127.0.0.1:{free_port()}")
+    s = start_plain(tmp_path, "server", "--address", f"127.0.0.1:{port}", tmp_path / "plain", env=env, port=port)
+    try:
+        assert s.s3.request("GET", "/").status == 200
+        assert not (tmp_path / "other").exists()
+    finally:
+        s.stop()
+
+
+def test_virtual_hosts(make_server):
+    server = make_server(env={"MINIO_DOMAIN": "s3.test"}).start()
+    s3 = server.s3
+    s3.make_bucket("virtual")
+    for host in ("virtual.s3.test", f"virtual.s3.test:{server.port}"):
+        assert s3.request("PUT", "/a/b", body=b"x", host=host).status == 200
+        assert s3.request("GET", "/a/b", host=host).body == b"x"
+    assert s3.get("virtual", "a/b").body == b"x"
+    assert s3.request("GET", "/?list-type=2", host="virtual.s3.test").xml.findtext("Contents/Key") == "a/b"
+    assert s3.request("GET", "/", host="s3.test").xml.tag == "ListAllMyBucketsResult"
+    assert s3.request("GET", "/virtual/a/b", host="elsewhere.example").body == b"x"
+
+
+# -- health ------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("path", ["live", "ready", "cluster", "cluster/read"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_health(server, path, method):
+    reply = server.s3.request(method, f"/minio/health/{path}", sign=False)
+    assert reply.status == 200 and reply.body == b"" and reply.get("x-minio-server-status") != "offline"
+    assert reply.get("server") == "MinIO"
+    if path == "cluster":
+        assert reply.get("x-minio-write-quorum") == "1" and reply.get("x-minio-storage-class-defaults") in ("true", "false")
+    if path == "cluster/read":
+        assert reply.get("x-minio-read-quorum") == "1"
+
+
+def test_health_under_maintenance(server):
+    assert server.s3.request("GET", "/minio/health/cluster?maintenance=true", sign=False).status == 412
+
+
+# -- signals -----------------------------------------------------------------------------------------
+
+@pytest.mark.sanitize
+def test_sigterm_lets_a_request_finish(make_server):
+    server = make_server().start()
+    s3 = server.s3
+    s3.make_bucket("term")
+    body = b"t" * 500_000
+    with server.raw() as c:
+        c.send(put_head(s3, "term", "k", [("Content-Length", str(len(body)))], UNSIGNED) + body[:1000])
+        server.signal(signal.SIGTERM)
+
+        def refused():
+            try:
+                socket.create_connection((server.host, server.port), timeout=1).close()
+                return False
+            except OSError:
+                return True
+        wait_for(refused, 5, "the port to be closed")
+        c.send(body[1000:])
+        assert c.reply().status == 200
+    assert server.wait_exit() == 0
+    server.start()
+    assert server.s3.get("term", "k").body == body
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stop_with_idle_connections(make_server, number):
+    server = make_server().start()
+    conns = [server.raw() for _ in range(20)]
+    for c in conns[:10]:
+        c.send(b"GET /minio/health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert c.reply().status == 200
+    conns[15].send(b"GET / HT")
+    began = time.monotonic()
+    server.signal(number)
+    assert server.wait_exit(10) == 0
+    assert time.monotonic() - began < 10 * SCALE
+    for c in conns:
+        c.close()
+
+
+def test_stop_with_a_stuck_request(make_server):
+    """A client that never sends the rest does not hold the stop beyond ten seconds."""
+    server = make_server().start()
+    s3 = server.s3
+    s3.make_bucket("stuck")
+    with server.raw() as c:
+        c.send(put_head(s3, "stuck", "k", [("Content-Length", "1000")], UNSIGNED) + b"x")
+        began = time.monotonic()
+        server.signal(signal.SIGTERM)
+        assert server.wait_exit(12) == 0
+        assert time.monotonic() - began < 10.5 * SCALE
+
+
+def test_nothing_is_lost_by_a_stop(make_server):
+    """Writers go on while the server stops: what it said 200 to is there afterwards."""
+    server = make_server().start()
+    server.s3.make_bucket("stop")
+    done, s3 = [], server.s3
+
+    def writer(number):
+        try:
+            with server.raw() as c:
+                for i in range(100_000):
+                    if s3.put("stop", f"{number}-{i}", b"x", conn=c).status != 200:
+                        return
+                    done.append(f"{number}-{i}")
+        except Exception:                               # noqa: BLE001 - the connection ends with the server
+            return
+
+    threads = [threading.Thread(target=writer, args=(n,)) for n in range(4)]
+    for t in threads:
+        t.start()
+    wait_for(lambda: len(done) > 100, 10, "some writes")
+    server.stop()
+    for t in threads:
+        t.join()
+    server.start()
+    with server.raw() as c:
+        for key in done:
+            assert s3.head("stop", key, conn=c).status == 200
+
+
+# -- TLS ----------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def tls_server(make_server, authority, tmp_path):
+    certs = tmp_path / "certs"
+    certs.mkdir()
+    authority.issue("main", into=(certs / "public.crt", certs / "private.key"))
+    (certs / "other").mkdir()
+    authority.issue("other", ("DNS:other.test", "DNS:*.wild.test"), into=(certs / "other" / "public.crt",
+                                                                         certs / "other" / "private.key"))
+    server = make_server(scheme="https", tls=authority.client_context(), args=["--certs-dir", str(certs)]).start()
+    server.certs = certs
+    return server
+
+
+def common_name(server, sni, authority):
+    context = authority.client_context()
+    context.check_hostname = False
+    with socket.create_connection((server.host, server.port), timeout=10) as s:
+        with context.wrap_socket(s, server_hostname=sni) as t:
+            return dict(p[0] for p in t.getpeercert()["subject"])["commonName"]
+
+
+@pytest.mark.sanitize
+def test_tls_requests(tls_server, authority):
+    s3 = tls_server.s3
+    s3.make_bucket("tls")
+    body = os.urandom(3_000_000)
+    assert s3.put("tls", "k", body).status == 200
+    assert s3.get("tls", "k").body == body
+    assert "https://" in tls_server.log()
+    client = tls_server.boto(verify=authority.cert)
+    client.put_object(Bucket="tls", Key="boto", Body=b"by boto")
+    assert client.get_object(Bucket="tls", Key="boto")["Body"].read() == b"by boto"
+
+
+def test_tls_names(tls_server, authority):
+    assert common_name(tls_server, "localhost", authority) == "main"
+    assert common_name(tls_server, None, authority) == "main"
+    assert common_name(tls_server, "other.test", authority) == "other"
+    assert common_name(tls_server, "a.wild.test", authority) == "other"
+
+
+@pytest.mark.sanitize
+def test_sighup_reloads_certificates(tls_server, authority):
+    held = tls_server.raw()
+    authority.issue("renewed", into=(tls_server.certs / "public.crt", tls_server.certs / "private.key"))
+    tls_server.signal(signal.SIGHUP)
+    wait_for(lambda: common_name(tls_server, "localhost", authority) == "renewed", 10, "the new certificate")
+    held.send(b"GET /minio/health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert held.reply().status == 200, "a connection made before goes on"
+    held.close()
+    (tls_server.certs / "public.crt").write_text("rubbish")
+    tls_server.signal(signal.SIGHUP)
+    wait_for(lambda: "public.crt" in tls_server.log(), 10, "a complaint")
+    assert common_name(tls_server, "localhost", authority) == "renewed", "a bad file leaves the old certificate in place"
+
+
+def test_sighup_without_tls(make_server):
+    server = make_server().start()
+    server.signal(signal.SIGHUP)
+    assert server.s3.request("GET", "/").status == 200
+    assert server.alive()
+
+
+def test_plain_http_on_a_tls_port(tls_server):
+    with socket.create_connection((tls_server.host, tls_server.port), timeout=10) as s:
+        s.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        s.settimeout(10)
+        data = b""
+        while chunk := s.recv(4096):
+            data += chunk
+        assert b"200 OK" not in data
+    assert tls_server.s3.request("GET", "/").status == 200
+
+
+def test_old_tls_is_refused(tls_server, authority):
+    context = authority.client_context()
+    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+    try:
+        context.maximum_version = ssl.TLSVersion.TLSv1_1
+        with pytest.raises(OSError):
+            with socket.create_connection((tls_server.host, tls_server.port), timeout=10) as s:
+                context.wrap_socket(s, server_hostname="localhost").close()
+    except ValueError:
+        pytest.skip("this OpenSSL cannot speak TLS 1.1")
+
+
+def test_bad_certificate_fails_the_start(tmp_path):
+    certs = tmp_path / "certs"
+    certs.mkdir()
+    (certs / "public.crt").write_text("rubbish")
+    (certs / "private.key").write_text("rubbish")
+    fails("server", "--address", f"127.0.0.1:{free_port()}", "--certs-dir", certs, tmp_path / "d", mentions=["public.crt"])
+
+
+# -- check ---------------------------------------------------------------------------------------------
+
+def test_check(make_server):
+    server = make_server().start()
+    s3 = server.s3
+    s3.make_bucket("check")
+    for i in range(20):
+        assert s3.put("check", f"k{i}", os.urandom(200_000 if i % 2 else 500)).status == 200
+    assert s3.delete("check", "k1").status == 204
+    assert run("check", server.directory).returncode != 0, "a directory in use is not checked"
+    server.stop()
+    done = run("check", server.directory)
+    assert done.returncode == 0, done
+    assert run("check", "/nonexistent-directory").returncode != 0
+
+
+def largest_file(directory):
+    paths = [os.path.join(d, f) for d, _, files in os.walk(directory) for f in files]
+    return max((p for p in paths if not p.endswith((".log", ".sst", ".blob"))), key=os.path.getsize)
+
+
+def test_damage_is_found_and_never_served(make_server):
+    server = make_server().start()
+    s3 = server.s3
+    s3.make_bucket("damage")
+    body = os.urandom(5_000_000)
+    assert s3.put("damage", "k", body).status == 200
+    server.stop()
+    path = largest_file(server.directory)
+    assert os.path.getsize(path) >= len(body), "the object is a file of its own"
+    with open(path, "r+b") as f:
+        f.seek(100)
+        byte = f.read(1)
+        f.seek(100)
+        f.write(bytes([byte[0] ^ 1]))
+    done = run("check", server.directory)
+    assert done.returncode != 0 and "k" in done.stdout + done.stderr, done
+    server.start()
+    reply = s3.get("damage", "k")
+    assert reply.status == 500 and reply.code == "InternalError", reply
+    with open(path, "r+b") as f:
+        f.seek(100)
+        f.write(byte)
+        f.seek(4_000_000)
+        late = f.read(1)
+        f.seek(4_000_000)
+        f.write(bytes([late[0] ^ 1]))
+    with server.raw() as c:
+        c.send(s3.build("GET", "/damage/k"))
+        got = b""
+        try:
+            while chunk := c.sock.recv(1 << 16):
+                got += chunk
+        except ConnectionResetError:
+            pass
+    content = got.partition(b"\r\n\r\n")[2]
+    assert len(content) < len(body) and body.startswith(content), "cut short before the damaged block"
+    wait_for(lambda: "damage" in server.log(), 5, "a log line")
