@@ -198,7 +198,8 @@ static bool header_date(const struct auth_request *r, struct claim *c)
         memcpy(c->date, date.p, sizeof(c->date));
         return true;
     }
-    if (amz || !clock_parse_http(date, &c->seconds))
+    /* Far-off years do not fit into nanoseconds. */
+    if (amz || !clock_parse_http(date, &c->seconds) || c->seconds < 0 || c->seconds > INT64_MAX / 1000000000)
         return false;
     clock_amz(c->seconds * 1000000000, c->date);
     return true;
