@@ -160,6 +160,7 @@ static struct pin *pin_add(struct pin **at, uint64_t id)
 static void pin_drop(struct pin **at)
 {
     struct pin *p = *at;
+    BUG_ON(!p);
     *at = p->next;
     free(p);
 }
