@@ -253,8 +253,8 @@ static void test_disconnect_while_sending(void **state)
 {
     (void)state;
     static const char *const raws[] = {
-        "PUT /pause HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\nT: "
-        "v\r\n\r\n",
+        ("PUT /pause HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+         "3\r\nabc\r\n2\r\nde\r\n0\r\nT: v\r\n\r\n"),
         "PUT /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n0123456789",
         "PUT /mid HTTP/1.1\r\nHost: h\r\nContent-Length: 20\r\n\r\n01234567890123456789",
         "GET /stream?n=100&slow HTTP/1.1\r\nHost: h\r\n\r\nGET /hello HTTP/1.1\r\nHost: h\r\n\r\n",
