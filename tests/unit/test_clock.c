@@ -6,6 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <stdlib.h>
+#include <time.h>
+
 #include "base/clock.h"
 #include <cmocka.h>
 
@@ -132,9 +135,26 @@ static void running(void **state)
     assert_true(clock_mono_ms() >= b / 1000000);
 }
 
+/* The variable is read once, so before anything else here asks for the time. */
+static int shift(void **state)
+{
+    (void)state;
+    return setenv("BELFRY_TEST_CLOCK_OFFSET_S", "-86400", 1);
+}
+
+static void shifted(void **state)
+{
+    (void)state;
+    struct timespec ts;
+    assert_int_equal(clock_gettime(CLOCK_REALTIME, &ts), 0);
+    int64_t behind = (int64_t)ts.tv_sec - clock_real_ns() / NS;
+    assert_true(behind > 86400 - 60 && behind <= 86401);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(formats), cmocka_unit_test(http_dates),
-                                       cmocka_unit_test(other_dates), cmocka_unit_test(running)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+                                       cmocka_unit_test(other_dates), cmocka_unit_test(running),
+                                       cmocka_unit_test(shifted)};
+    return cmocka_run_group_tests(tests, shift, NULL);
 }

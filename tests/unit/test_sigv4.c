@@ -373,6 +373,8 @@ static const struct {
      "", 0, false, AUTH_OK},
     {"region matches", BASIC(E_SHA) GOOD_AUTH, "us-east-1", 0, false, AUTH_OK},
     {"other region", BASIC(E_SHA) GOOD_AUTH, "eu-west-1", 0, false, AUTH_WRONG_REGION},
+    {"US", BASIC(E_SHA) WITH_CREDENTIAL(AK "/20130524/US/s3/aws4_request"), "us-east-1", 0, false,
+     AUTH_BAD_SIGNATURE},
     {"region is free", BASIC(E_SHA) GOOD_AUTH, "eu-west-1", 0, true, AUTH_OK},
     {"empty region", BASIC(E_SHA) WITH_CREDENTIAL(AK "/20130524//s3/aws4_request"), "us-east-1", 0, false,
      AUTH_WRONG_REGION},
@@ -590,16 +592,87 @@ static void date_header(void **state)
     arena_release(&a);
 }
 
+/* --- the stock of keys ------------------------------------------------------------------------------------------ */
+
+static void stock(void **state)
+{
+    (void)state;
+    struct sigv4_stock s;
+    uint8_t key[32] = {1}, got[32];
+    char region[SIGV4_REGION_MAX + 1];
+    memset(region, 'r', sizeof(region));
+    sigv4_stock_init(&s);
+    assert_false(sigv4_stock_get(&s, STR("20130524"), STR("a"), got));
+    for (int round = 0; round < 2; round++) /* twice the same takes one place */
+        sigv4_stock_add(&s, STR("20130524"), STR("a"), key);
+    assert_int_equal(s.next, 1);
+    assert_true(sigv4_stock_get(&s, STR("20130524"), STR("a"), got));
+    assert_memory_equal(got, key, 32);
+    assert_false(sigv4_stock_get(&s, STR("20130525"), STR("a"), got));
+    assert_false(sigv4_stock_get(&s, STR("20130524"), STR(""), got));
+    sigv4_stock_add(&s, STR("20130524"), STR(""), key);
+    assert_true(sigv4_stock_get(&s, STR("20130524"), STR(""), got));
+    sigv4_stock_add(&s, STR("20130524"), str_n(region, sizeof(region)), key);
+    assert_false(sigv4_stock_get(&s, STR("20130524"), str_n(region, sizeof(region)), got));
+    for (size_t i = 1; i <= SIGV4_STOCK; i++)
+        sigv4_stock_add(&s, STR("20130525"), str_n(region, i), key);
+    assert_false(sigv4_stock_get(&s, STR("20130524"), STR("a"), got)); /* the oldest went */
+    for (size_t i = 1; i <= SIGV4_STOCK; i++)
+        assert_true(sigv4_stock_get(&s, STR("20130525"), str_n(region, i), got));
+    sigv4_stock_release(&s);
+}
+
+static void *verify_often(void *arg)
+{
+    struct auth *auth = arg;
+    size_t good = 0;
+    for (int i = 0; i < 200; i++) {
+        const struct example *e = &examples[(size_t)i % (sizeof(examples) / sizeof(examples[0]))];
+        struct head head;
+        struct arena a;
+        struct auth_identity id;
+        struct auth_payload p;
+        arena_init(&a);
+        struct auth_request r = request(e->method, e->path, e->query, head_of(&head, e->headers));
+        good += auth_verify(auth, &r, &a, &id, &p) == AUTH_OK;
+        arena_release(&a);
+    }
+    return good == 200 ? auth : NULL;
+}
+
+static void threads(void **state)
+{
+    (void)state;
+    struct auth *auth = example_auth("us-east-1");
+    pthread_t t[4];
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&t[i], NULL, verify_often, auth), 0);
+    for (int i = 0; i < 4; i++) {
+        void *good;
+        assert_int_equal(pthread_join(t[i], &good), 0);
+        assert_ptr_equal(good, auth);
+    }
+    auth_free(auth);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(canon_path),         cmocka_unit_test(canon_query),
-        cmocka_unit_test(canon_query_many),   cmocka_unit_test(canon_headers),
-        cmocka_unit_test(names_refused),      cmocka_unit_test(credential),
-        cmocka_unit_test(signing_key),        cmocka_unit_test(published),
-        cmocka_unit_test(payload_fields),     cmocka_unit_test(header_refusals),
-        cmocka_unit_test(presigned_refusals), cmocka_unit_test(anonymous),
+        cmocka_unit_test(canon_path),
+        cmocka_unit_test(canon_query),
+        cmocka_unit_test(canon_query_many),
+        cmocka_unit_test(canon_headers),
+        cmocka_unit_test(names_refused),
+        cmocka_unit_test(credential),
+        cmocka_unit_test(signing_key),
+        cmocka_unit_test(published),
+        cmocka_unit_test(payload_fields),
+        cmocka_unit_test(header_refusals),
+        cmocka_unit_test(presigned_refusals),
+        cmocka_unit_test(anonymous),
         cmocka_unit_test(date_header),
+        cmocka_unit_test(stock),
+        cmocka_unit_test(threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
