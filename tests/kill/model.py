@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The journal: what was asked of the server, what it acknowledged, and what each body must be.
+
+Every request carries its own number in User-Agent, which comes back in the event's record
+as source.userAgent: so an event names the request that caused it, also an unanswered one."""
+import hashlib
+import itertools
+import threading
+
+PUT, COPY, DELETE, MULTI = "put", "copy", "delete", "multi-delete"
+EVENTS = {PUT: {"s3:ObjectCreated:Put"}, COPY: {"s3:ObjectCreated:Copy"},
+          DELETE: {"s3:ObjectRemoved:Delete", "s3:ObjectRemoved:NoOP"}, MULTI: {"s3:ObjectRemoved:Delete"}}
+
+# What became of an operation. MAYBE: no answer; after the restart it turns out to have
+# happened or not where the key has one writer only, and stays MAYBE where it has several.
+PENDING, ACKED, MAYBE, HAPPENED, NOT, REFUSED = "pending", "acknowledged", "maybe", "happened", "did not happen", "refused"
+
+
+class Content:
+    """The bytes that one put made: number and size decide them."""
+
+    def __init__(self, number, size):
+        self.number, self.size = number, size
+        self._etag = None
+
+    @property
+    def body(self):
+        seed = b"%d:%s\n" % (self.number, hashlib.sha256(b"%d" % self.number).hexdigest().encode())
+        return (seed * (self.size // len(seed) + 1))[:self.size]
+
+    @property
+    def etag(self):
+        if self._etag is None:
+            self._etag = hashlib.md5(self.body).hexdigest()
+        return self._etag
+
+
+class Op:
+    """One change of one key. before, after: the state of the key (an Op that wrote it, or None for absent)."""
+
+    def __init__(self, number, kind, key, content=None, before=None, shared=False):
+        self.number, self.kind, self.key, self.content = number, kind, key, content
+        self.before, self.shared = before, shared
+        self.after = self if content is not None else None
+        self.status = PENDING
+        self.detail = None
+        self.looked_at = False
+
+    def __repr__(self):
+        return f"<{self.kind} {self.key} op {self.number} {self.status}{' ' + self.detail if self.detail else ''}>"
+
+
+class Journal:
+    """All operations of a run, by (request number, key)."""
+
+    def __init__(self):
+        self._numbers = itertools.count(1)
+        self.lock = threading.Lock()
+        self.ops = {}
+        self.problems = []
+
+    def number(self):
+        return next(self._numbers)
+
+    def begin(self, op):
+        """Before the request is sent: no event may arrive of an operation that is not written down."""
+        with self.lock:
+            self.ops[(op.number, op.key)] = op
+        return op
+
+    def problem(self, text):
+        with self.lock:
+            self.problems.append(text)
+
+    def of_key(self):
+        out = {}
+        for op in self.ops.values():
+            out.setdefault(op.key, []).append(op)
+        return out

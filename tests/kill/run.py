@@ -1,0 +1,238 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""One run: rounds of load, each ended by a SIGKILL, and the verdict.
+
+    tests/kill/run.py [--kills N] [--seed S] [--binary PATH] [--directory DIR]
+"""
+import argparse
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import uuid
+
+if __name__ == "__main__":
+    HERE = os.path.dirname(os.path.abspath(__file__))
+    sys.path[:0] = [os.path.dirname(HERE), os.path.join(os.path.dirname(HERE), "integration")]
+
+from support.receiver import Receiver, webhook_env          # noqa: E402 - the path is set above
+from support.s3raw import arn, rule                         # noqa: E402
+from support.server import Server, run as run_program       # noqa: E402
+from support.wait import SCALE, wait_for                    # noqa: E402
+
+from kill import chaos, verify                              # noqa: E402
+from kill.model import Journal                              # noqa: E402
+from kill.workers import BUCKET, Owner, Reader, Sharer      # noqa: E402
+
+OWNERS, SHARERS, READERS = 8, 3, 2
+IN_FLIGHT = 16          # POSTs that the webhook target has out at a time
+CLOCK_STEPS = (0, 0, -300, -600)        # seconds; within the skew that signatures allow
+
+
+class KillRun:
+    """The state of a run. extra_env: for every start of the server."""
+
+    def __init__(self, directory, seed, kills, binary_path=None, extra_env=None, log=print, moods=None):
+        self.random, self.kills, self.log = random.Random(seed), kills, log
+        self.seed, self.directory = seed, directory
+        self.moods = moods or [chaos.UP, chaos.DOWN, chaos.FLAPPING, chaos.FAULTY]
+        self.journal, self.receiver = Journal(), Receiver()
+        self.queue_dir = os.path.join(directory, "queue")
+        env = dict(webhook_env(self.receiver, queue_dir=self.queue_dir), **(extra_env or {}))
+        self.server = Server(os.path.join(directory, "data"), env=env, binary_path=binary_path)
+        self.points = chaos.crash_points(binary_path)
+        self.states = [{} for _ in range(OWNERS)]
+        self.stop_workers = threading.Event()
+        self.requests = self.restarts = self.cuts = 0
+        self.taken = set()
+        self._parsed = []
+
+    # -- parts --------------------------------------------------------------------
+    def deliveries(self):
+        """All posts in order of arrival, each taken apart once (unanswered ones again)."""
+        posts = self.receiver.snapshot()
+        for post in posts[len(self._parsed):]:
+            self._parsed.append(verify.Delivery(post))
+        for d in self._parsed:
+            if not d.accepted:
+                d.accepted = d.post.answered is not None and 200 <= d.post.answered < 300
+        return self._parsed
+
+    def owned(self):
+        for index, state in enumerate(self.states):
+            yield state, ([f"own/{index}/i{i}" for i in range(Owner.INLINE_KEYS)] +
+                          [f"own/{index}/f{i}" for i in range(Owner.FILE_KEYS)])
+
+    def workers(self):
+        def seeded():
+            return random.Random(self.random.random())
+        return ([Owner(self, i, seeded()) for i in range(OWNERS)] + [Sharer(self, i, seeded()) for i in range(SHARERS)] +
+                [Reader(self, i, seeded()) for i in range(READERS)])
+
+    def leave_queue_files(self):
+        """Files as another server leaves them: taken in at the next start, whatever happens then."""
+        directory = os.path.join(self.queue_dir, "minio-webhook-1")
+        os.makedirs(directory, exist_ok=True)
+        for _ in range(3):
+            key = f"old-{len(self.taken)}"
+            record = {"eventVersion": "2.0", "eventSource": "minio:s3", "awsRegion": "", "eventTime": "2025-01-02T03:04:05.678Z",
+                      "eventName": "s3:ObjectCreated:Put", "userIdentity": {"principalId": "old"}, "requestParameters": None,
+                      "responseElements": {}, "s3": {"s3SchemaVersion": "1.0", "configurationId": "Config", "bucket": {
+                          "name": "taken", "ownerIdentity": {"principalId": "old"}, "arn": "arn:aws:s3:::taken"},
+                          "object": {"key": key, "size": 1, "sequencer": f"1797{len(self.taken):012X}"}},
+                      "source": {"host": "", "port": "", "userAgent": "old"}}
+            with open(os.path.join(directory, f"{uuid.uuid4()}.event"), "w", encoding="utf-8") as f:
+                f.write(json.dumps(record, separators=(",", ":")))
+            self.taken.add(key)
+
+    def start(self, env=None):
+        if self.restarts and self.random.random() < 0.3:
+            self.leave_queue_files()
+        step = {"BELFRY_TEST_CLOCK_OFFSET_S": str(self.random.choice(CLOCK_STEPS))}
+        self.server.start(deadline=30, extra_env=dict(step, **(env or {})))
+        self.restarts += 1
+
+    def start_through_crashes(self, death):
+        """A named point may be passed during the start itself: then it died there, and is started again."""
+        try:
+            self.start(death.env)
+            return True
+        except AssertionError:
+            if not death.point or self.server.process.poll() is None:
+                raise
+            self.bury()
+            return False
+
+    def bury(self):
+        """The server is dead or dies now; wait until the receiver has seen the end of its connections too,
+        so that nothing of the old process arrives after something of the new one."""
+        self.server.kill()
+        wait_for(lambda: not self.receiver._open, 20, "the receiver's old connections to end")
+        self.server.check_log()
+
+    # -- the run --------------------------------------------------------------------
+    def round(self, number):
+        death = chaos.Death(self.random, self.points)
+        if not self.start_through_crashes(death):
+            self.log(f"round {number}: died in the start {death}")
+            return
+        if death.point:
+            self.check_or_died(death)
+        else:
+            verify.resolve_and_check(self)
+        if self.server.process is None:
+            self.log(f"round {number}: died while it was looked at, {death}")
+            return
+        chaos.open_port(self.receiver)
+        weather = chaos.Weather(self.receiver, self.random.choice(self.moods), random.Random(self.random.random()))
+        weather.start()
+        self.stop_workers.clear()
+        workers = self.workers()
+        before = self.requests
+        for w in workers:
+            w.start()
+        by_itself = death.wait(self.server)
+        self.server.kill()
+        self.stop_workers.set()
+        for w in workers:
+            w.join()
+        self.cuts += weather.calm()
+        self.bury()
+        self.log(f"round {number}: receiver {weather.mood}, killed {death}{'' if by_itself or not death.point else ' (not reached)'}, "
+                 f"{self.requests - before} requests, {len(self.receiver.posts)} posts so far")
+
+    def check_or_died(self, death):
+        """The look at the objects may itself pass the point at which the server is to die."""
+        try:
+            verify.resolve_and_check(self)
+        except Exception:                               # noqa: BLE001 - whatever it was, it is a death or a fault
+            wait_for(lambda: self.server.process.poll() is not None, 5, f"the death {death} that broke the look")
+            self.bury()
+
+    def run(self):
+        """All rounds and the verdict: a list of problems, empty when all is well."""
+        self.log(f"seed {self.seed}, {self.kills} kills, points: {' '.join(self.points) or 'none'}")
+        self.receiver.start()
+        self.server.start()
+        self.server.s3.make_bucket(BUCKET)
+        reply = self.server.s3.set_rules(BUCKET, rule(arn("1"), "s3:ObjectCreated:*", "s3:ObjectRemoved:*"))
+        assert reply.status == 200, reply
+        self.server.stop()
+        for number in range(1, self.kills + 1):
+            self.round(number)
+            if len(self.journal.problems) > 20:
+                break
+        self.finish()
+        return self.journal.problems
+
+    def finish(self):
+        chaos.open_port(self.receiver)
+        self.server.start(deadline=30)
+        self.restarts += 1
+        verify.resolve_and_check(self)
+        try:
+            wait_for(lambda: not verify.missing_events(self) and self.all_taken(), 90, "every event to arrive")
+        except AssertionError:
+            lost = verify.missing_events(self)
+            self.journal.problem(f"{len(lost)} events never arrived: {lost[:10]}")
+            if not self.all_taken():
+                self.journal.problem("an event of a queue file never arrived")
+        self.quiet_restart()
+        repeats = verify.check_events(self)
+        allowed = IN_FLIGHT * (self.kills + self.cuts + 1)
+        if repeats > allowed:
+            self.journal.problem(f"{repeats} repeats, more than the {allowed} that can have been in flight")
+        self.server.stop()
+        self.check_directory()
+        self.receiver.stop()
+        self.log(f"{self.requests} requests, {len(self.journal.ops)} changes, {len(self.receiver.posts)} posts, "
+                 f"{repeats} repeats, {self.restarts} starts, {len(self.journal.problems)} problems")
+
+    def all_taken(self):
+        return self.taken <= {d.key for d in self.deliveries() if d.bucket == "taken" and d.accepted}
+
+    def quiet_restart(self):
+        """What was delivered is gone from the outbox: after a clean restart nothing more comes."""
+        self.server.stop()
+        posts = len(self.receiver.posts)
+        self.server.start(deadline=30)
+        end = time.monotonic() + 0.7 * SCALE
+        wait_for(lambda: time.monotonic() > end, 5, "a moment")
+        if len(self.receiver.posts) != posts:
+            self.journal.problem(f"{len(self.receiver.posts) - posts} deliveries again after a clean restart")
+
+    def check_directory(self):
+        done = run_program("check", self.server.directory, timeout=120, binary_path=self.server.binary_path)
+        if done.returncode != 0:
+            self.journal.problem(f"belfry check ended with {done.returncode}: {(done.stdout + done.stderr)[-2000:]}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=int(os.environ.get("BELFRY_KILLS", "15")))
+    parser.add_argument("--seed", default=os.environ.get("BELFRY_SEED") or str(random.SystemRandom().randrange(1 << 32)))
+    parser.add_argument("--binary")
+    parser.add_argument("--directory", help="kept afterwards; a temporary one is removed when all is well")
+    args = parser.parse_args()
+    directory = args.directory or tempfile.mkdtemp(prefix="belfry-kill-")
+    os.makedirs(directory, exist_ok=True)
+    try:
+        problems = KillRun(directory, args.seed, args.kills, args.binary).run()
+    except subprocess.SubprocessError as e:
+        problems = [str(e)]
+    for p in problems:
+        print("PROBLEM", p)
+    if problems:
+        print(f"seed {args.seed}; the directory is {directory}")
+    elif not args.directory:
+        shutil.rmtree(directory, ignore_errors=True)
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What must be true after the crashes: objects, events, order, repeats."""
+import json
+
+from support.s3raw import key_path
+
+from .model import ACKED, EVENTS, HAPPENED, MAYBE, NOT, REFUSED
+from .workers import BUCKET, check_object
+
+
+def resolve_and_check(run):
+    """After a restart: find out what unanswered requests did, and hold every owned key against its state."""
+    pending = {}
+    for op in run.journal.ops.values():
+        if op.status == MAYBE and not op.shared and not op.looked_at:
+            op.looked_at = True
+            pending[op.key] = op                        # the last one of the key: its owner stopped there
+    with run.server.raw(timeout=60) as conn:
+        for state, keys in run.owned():
+            for key in keys:
+                conn.send(run.server.s3.build("GET", key_path(BUCKET, key), [("User-Agent", "op-0")]))
+                settle(run, state, key, pending.get(key), conn.reply())
+
+
+def settle(run, state, key, op, reply):
+    if op is None:
+        problem = check_object(reply, state.get(key))
+        if problem:
+            run.journal.problem(f"after restart {run.restarts}: {key}: {problem}")
+        return
+    before, after = check_object(reply, op.before), check_object(reply, op.after)
+    if before is None and after is None:
+        return                                          # absent before and after: no way to tell, and no need
+    if after is None:
+        op.status = HAPPENED
+        if op.after is None:
+            state.pop(key, None)
+        else:
+            state[key] = op.after
+    elif before is None:
+        op.status = NOT
+    else:
+        run.journal.problem(f"after restart {run.restarts}: {op} is neither done nor undone: {before}; {after}")
+
+
+class Delivery:
+    """One POST, taken apart."""
+
+    def __init__(self, post):
+        body = json.loads(post.body)
+        record = body["Records"][0]
+        self.post, self.event, self.record = post, body["EventName"], record
+        self.bucket, _, self.key = body["Key"].partition("/")
+        agent = record["source"]["userAgent"]
+        self.number = int(agent[3:]) if agent.startswith("op-") else None
+        self.sequencer = record["s3"]["object"]["sequencer"]
+        self.etag = record["s3"]["object"].get("eTag")
+        self.accepted = post.answered is not None and 200 <= post.answered < 300
+
+    @property
+    def identity(self):
+        return self.number, self.key
+
+
+def missing_events(run):
+    """Operations that happened and whose event has not been accepted by the receiver yet."""
+    got = {d.identity for d in run.deliveries() if d.accepted}
+    return [op for op in run.journal.ops.values() if op.status in (ACKED, HAPPENED) and (op.number, op.key) not in got]
+
+
+def check_events(run):
+    """Everything about the deliveries of the whole run; problems go to the journal."""
+    deliveries = run.deliveries()
+    for d in deliveries:
+        check_one(run, d)
+    by_key = {}
+    for d in deliveries:
+        by_key.setdefault((d.bucket, d.key), []).append(d)
+    for (_, key), ds in by_key.items():
+        check_order(run, key, ds)
+    check_owned_history(run, by_key)
+    check_shared_state(run, by_key)
+    return count_repeats(deliveries)
+
+
+def check_one(run, d):
+    if d.bucket == "taken":
+        if d.key not in run.taken:
+            run.journal.problem(f"delivered, but in no queue file: {d.key}")
+        return
+    op = run.journal.ops.get(d.identity)
+    if op is None:
+        run.journal.problem(f"delivered, but never asked for: {d.event} {d.key} op {d.number}")
+    elif op.status in (NOT, REFUSED):
+        run.journal.problem(f"delivered, but {op.status}: {d.event} {op}")
+    elif d.event not in EVENTS[op.kind]:
+        run.journal.problem(f"{op} delivered as {d.event}")
+    elif op.content is not None and d.etag != op.content.etag:
+        run.journal.problem(f"{op} delivered with the ETag of other bytes")
+
+
+def check_order(run, key, ds):
+    """First deliveries in the order of the sequencer; the last delivery is the last event."""
+    seen, last = set(), ""
+    for d in ds:
+        if d.identity in seen:
+            continue
+        seen.add(d.identity)
+        if d.sequencer <= last:
+            run.journal.problem(f"{key}: first delivery of op {d.number} ({d.sequencer}) after {last}")
+        last = d.sequencer
+    if ds[-1].sequencer != max(d.sequencer for d in ds):
+        run.journal.problem(f"{key}: its last delivery is not of its last event")
+
+
+def check_owned_history(run, by_key):
+    """Of a key with one writer, sequencers grow in the order in which the writer worked."""
+    for key, ops in run.journal.of_key().items():
+        if ops[0].shared:
+            continue
+        sequencers = {d.identity: d.sequencer for d in by_key.get((BUCKET, key), [])}
+        last, last_op = "", None
+        for op in ops:
+            number = sequencers.get((op.number, key))
+            if number is None:
+                continue
+            if number <= last:
+                run.journal.problem(f"{op} has sequencer {number}, {last_op} before it {last}")
+            last, last_op = number, op
+
+
+def check_shared_state(run, by_key):
+    """Of a key with several writers, the last event tells what it holds now."""
+    with run.server.raw(timeout=60) as conn:
+        for (bucket, key), ds in by_key.items():
+            if bucket != BUCKET or not key.startswith("shared/"):
+                continue
+            last = max(ds, key=lambda d: d.sequencer)
+            op = run.journal.ops.get(last.identity)
+            if op is None:
+                continue
+            conn.send(run.server.s3.build("GET", key_path(BUCKET, key), [("User-Agent", "op-0")]))
+            problem = check_object(conn.reply(), op.after)
+            if problem:
+                run.journal.problem(f"{key}: its last event is of {op}, but the object {problem}")
+
+
+def count_repeats(deliveries):
+    """Deliveries of events that the receiver had accepted before."""
+    accepted, repeats = set(), 0
+    for d in deliveries:
+        identity = (d.bucket, *d.identity)
+        if identity in accepted:
+            repeats += 1
+        if d.accepted:
+            accepted.add(identity)
+    return repeats

@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The load: writers of keys of their own, writers of shared keys, readers."""
+import base64
+import hashlib
+import threading
+
+from support.rawhttp import ConnectionEnded
+from support.s3raw import key_path
+
+from .model import ACKED, COPY, DELETE, MAYBE, MULTI, PUT, REFUSED, Content, Op
+
+BUCKET = "kills"
+INLINE, FILE = (0, 20_000), (900_000, 2_100_000)
+
+
+class Gone(Exception):
+    """The server went away in the middle of a request."""
+
+
+class Worker(threading.Thread):
+    """One connection, one request after the other, until the server is gone or stop is set."""
+
+    def __init__(self, run, name, random):
+        super().__init__(name=name, daemon=True)
+        self.run_of, self.random, self.stop = run, random, run.stop_workers
+        self.journal, self.s3 = run.journal, run.server.s3
+        self.conn = None
+
+    def run(self):
+        try:
+            with self.run_of.server.raw(timeout=60) as self.conn:
+                while not self.stop.is_set():
+                    self.step()
+        except (Gone, OSError):
+            pass
+        except Exception as e:                          # noqa: BLE001 - a fault of the harness must not pass for success
+            self.journal.problem(f"{self.name}: {type(e).__name__}: {e}")
+
+    def request(self, method, key, number, headers=(), body=b"", target=None):
+        pairs = [("User-Agent", f"op-{number}"), *headers]
+        try:
+            self.conn.send(self.s3.build(method, target or key_path(BUCKET, key), pairs, body))
+            reply = self.conn.reply(method)
+        except (OSError, ConnectionEnded) as e:
+            raise Gone() from e
+        self.run_of.requests += 1
+        return reply
+
+    def change(self, ops, method, key, right=(200, 204), **kwargs):
+        """Carry out one request that makes the given changes; note how it ended. True: acknowledged."""
+        for op in ops:
+            self.journal.begin(op)
+        try:
+            reply = self.request(method, key, ops[0].number, **kwargs)
+        except Gone:
+            for op in ops:
+                op.status = MAYBE
+            raise
+        status = ACKED if reply.status in right else REFUSED if reply.status < 500 else MAYBE
+        for op in ops:
+            op.status, op.detail = status, str(reply.status)
+        if status == MAYBE:
+            self.journal.problem(f"{ops[0]} was answered {reply}")
+        return status == ACKED
+
+    def size(self, file):
+        low, high = FILE if file else INLINE
+        return self.random.randrange(low, high)
+
+    def put_op(self, key, file, before=None, shared=False):
+        number = self.journal.number()
+        return Op(number, PUT, key, Content(number, self.size(file)), before, shared)
+
+    def put(self, op, headers=(), right=(200,)):
+        return self.change([op], "PUT", op.key, right, body=op.content.body,
+                           headers=[("x-amz-meta-op", str(op.number)), *headers])
+
+
+class Owner(Worker):
+    """Writes keys that nobody else writes: after a crash their state is known exactly."""
+
+    INLINE_KEYS, FILE_KEYS = 24, 4
+
+    def __init__(self, run, index, random):
+        super().__init__(run, f"owner {index}", random)
+        self.inline = [f"own/{index}/i{i}" for i in range(self.INLINE_KEYS)]
+        self.files = [f"own/{index}/f{i}" for i in range(self.FILE_KEYS)]
+        self.state = run.states[index]                  # key -> Op that wrote it; absent keys are not in it
+
+    def step(self):
+        actions = [(self.put_inline, 40), (self.put_file, 8), (self.delete, 14), (self.multi_delete, 6), (self.copy_move, 12),
+                   (self.read, 14), (self.refused_put, 3), (self.change_metadata, 3)]
+        self.random.choices([a for a, _ in actions], [w for _, w in actions])[0]()
+
+    def settle(self, op):
+        """The state of a key after an acknowledged change."""
+        if op.after is None:
+            self.state.pop(op.key, None)
+        else:
+            self.state[op.key] = op.after
+
+    def put_inline(self):
+        op = self.put_op(key := self.random.choice(self.inline), False, self.state.get(key))
+        if self.put(op):
+            self.settle(op)
+
+    def put_file(self):
+        op = self.put_op(key := self.random.choice(self.files), True, self.state.get(key))
+        if self.put(op):
+            self.settle(op)
+
+    def refused_put(self):
+        if not self.state:
+            return
+        key = self.random.choice(list(self.state))
+        op = self.put_op(key, key in self.files, self.state[key])
+        if self.put(op, [("If-None-Match", "*")]):
+            self.journal.problem(f"{op} was taken although the key exists")
+            self.settle(op)
+
+    def delete(self):
+        key = self.random.choice(self.inline + self.files)
+        op = Op(self.journal.number(), DELETE, key, before=self.state.get(key))
+        if self.change([op], "DELETE", key):
+            self.settle(op)
+
+    def multi_delete(self):
+        keys = self.random.sample(self.inline, 4) + self.random.sample(self.files, 1)
+        number = self.journal.number()
+        ops = [Op(number, MULTI, k, before=self.state.get(k)) for k in keys]
+        body = b"<Delete>" + b"".join(b"<Object><Key>%s</Key></Object>" % k.encode() for k in keys) + b"</Delete>"
+        md5 = base64.b64encode(hashlib.md5(body).digest()).decode()
+        if self.change(ops, "POST", None, target=f"/{BUCKET}?delete", body=body, headers=[("Content-MD5", md5)]):
+            for op in ops:
+                self.settle(op)
+
+    def copy(self, source, key):
+        origin = self.state[source]
+        op = Op(self.journal.number(), COPY, key, origin.content, self.state.get(key))
+        headers = [("x-amz-copy-source", key_path(BUCKET, source)), ("x-amz-metadata-directive", "REPLACE"),
+                   ("x-amz-meta-op", str(op.number))]
+        if self.change([op], "PUT", key, headers=headers):
+            self.settle(op)
+            return True
+        return False
+
+    def copy_move(self):
+        """Copy, then delete the source: the copy's bytes must be its own."""
+        among = self.files if self.random.random() < 0.4 else self.inline
+        present = [k for k in among if k in self.state]
+        if not present:
+            return
+        source = self.random.choice(present)
+        key = self.random.choice([k for k in among if k != source])
+        if self.copy(source, key):
+            op = Op(self.journal.number(), DELETE, source, before=self.state[source])
+            if self.change([op], "DELETE", source):
+                self.settle(op)
+
+    def change_metadata(self):
+        if self.state:
+            key = self.random.choice(list(self.state))
+            self.copy(key, key)
+
+    def read(self):
+        key = self.random.choice(self.inline + self.files)
+        problem = check_object(self.request("GET", key, 0), self.state.get(key))
+        if problem:
+            self.journal.problem(f"read of {key}: {problem}")
+
+
+def check_object(reply, op):
+    """None, or how a GET differs from what the key should hold (op, or None for absent)."""
+    if op is None:
+        return None if reply.status == 404 else f"should be absent: {reply.status}, op {reply.get('x-amz-meta-op')}"
+    if reply.status != 200:
+        return f"should be of {op}: {reply.status} {reply.code}"
+    if reply.get("x-amz-meta-op") != str(op.number):
+        return f"should be of {op}, is of op {reply.get('x-amz-meta-op')}"
+    if reply.body != op.content.body:
+        return f"{op}: the bytes are not those that were put ({len(reply.body)} of {op.content.size})"
+    return None
+
+
+class Sharer(Worker):
+    """Overwrites and deletes keys that several write at once."""
+
+    def __init__(self, run, index, random):
+        super().__init__(run, f"sharer {index}", random)
+
+    def step(self):
+        file = self.random.random() < 0.15
+        key = f"shared/{'f' if file else 'i'}{self.random.randrange(2 if file else 6)}"
+        if self.random.random() < 0.75:
+            self.put(self.put_op(key, file, shared=True))
+        else:
+            op = Op(self.journal.number(), DELETE, key, shared=True)
+            self.change([op], "DELETE", key)
+
+
+class Reader(Worker):
+    """Reads the shared keys while they are replaced: always one whole body of one put."""
+
+    def __init__(self, run, index, random):
+        super().__init__(run, f"reader {index}", random)
+
+    def step(self):
+        key = f"shared/f{self.random.randrange(2)}" if self.random.random() < 0.7 else f"shared/i{self.random.randrange(6)}"
+        reply = self.request("GET", key, 0)
+        if reply.status == 404:
+            return
+        if reply.status != 200:
+            self.journal.problem(f"read of {key}: {reply}")
+            return
+        op = self.journal.ops.get((int(reply.get("x-amz-meta-op") or 0), key))
+        problem = f"of an unknown op {reply.get('x-amz-meta-op')}" if op is None else check_object(reply, op)
+        if problem:
+            self.journal.problem(f"read of {key}: {problem}")
