@@ -12,8 +12,9 @@
 #include "base/hash.h"
 #include "blob/blob_internal.h"
 
-#define BLOB_TABLE_MAX (256u << 20)        /* 4 TiB of data */
-#define BLOB_WRITEBACK ((uint64_t)8 << 20) /* dirty bytes after which the kernel is asked to begin writing   \
+#define BLOB_TABLE_MAX (256u << 20) /* 4 TiB of data */
+#define BLOB_WRITEBACK \
+    ((uint64_t)8 << 20) /* dirty bytes after which the kernel is asked to begin writing   \
                                             */
 #define BLOB_COPY_STEP ((uint64_t)128 * BLOB_BLOCK)
 

@@ -196,7 +196,8 @@ static void change_apply(void *arg)
     mutex_unlock(&t->mutex);
     if (old) {
         /* An `old` that came with this very batch was not marked by a closure: nobody could hold it then. */
-        impl(old)->state = c->now ? BUCKET_CHANGED : BUCKET_DELETED;
+        if (impl(old)->state != BUCKET_DELETED)
+            impl(old)->state = c->now ? BUCKET_CHANGED : BUCKET_DELETED;
         bucket_unref(old);
     }
     change_free(c);

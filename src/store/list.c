@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "store/store_internal.h"
 
-#define LIST_STEPS                                                                                           \
+#define LIST_STEPS \
     8 /* rows of a group walked before a seek: most groups are small, and a seek costs several steps */
 
 struct lister {

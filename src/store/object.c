@@ -205,5 +205,5 @@ bool object_decode(struct str row, struct arena *a, struct object *out)
     }
     if (out->checksum == CHECKSUM_NONE)
         out->checksum_full = false, out->checksum_len = 0;
-    return r == ROW_END && extents_add_up(out);
+    return r == ROW_END && out->seq != 0 && extents_add_up(out);
 }

@@ -9,7 +9,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-#define STORE_KEY_MAX                                                                                        \
+#define STORE_KEY_MAX \
     1024 /* bytes of an object's key; longer ones are refused at the edge, and found nowhere */
 #define ROW_VERSION 1
 

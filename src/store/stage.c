@@ -7,7 +7,8 @@
 #include "base/log.h"
 #include "store/stage.h"
 
-#define ADMIT_STEP ((uint64_t)4 << 20) /* bytes of a long body between two questions whether there is room   \
+#define ADMIT_STEP \
+    ((uint64_t)4 << 20) /* bytes of a long body between two questions whether there is room   \
                                         */
 
 static struct store_stage *stage_new(struct store *s)
