@@ -6,7 +6,6 @@ import shutil
 import uuid
 
 import pytest
-
 from support.certs import Authority
 from support.receiver import Receiver, webhook_env
 from support.server import Server, binary

@@ -9,12 +9,10 @@ import urllib.request
 
 import pytest
 from botocore.exceptions import ClientError
-
 from support.receiver import Receiver, webhook_env
 from support.s3raw import arn
 from support.server import clean_env
 from support.wait import SCALE, wait_for
-
 
 # -- boto3 -------------------------------------------------------------------------------------
 

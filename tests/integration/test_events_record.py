@@ -6,11 +6,10 @@ import time
 import uuid
 
 import pytest
-
+from support.ops import delete_body, delete_many
 from support.receiver import webhook_env
 from support.record import pattern
 from support.s3raw import arn, key_path, rule
-from test_s3_listing import delete_body, delete_many
 
 pytestmark = pytest.mark.sanitize
 

@@ -4,11 +4,10 @@ import os
 import re
 
 import pytest
-
+from support.ops import delete_body, delete_many
 from support.receiver import Receiver, webhook_env
 from support.s3raw import NS, arn, rule
 from support.wait import wait_for
-from test_s3_listing import delete_body, delete_many
 
 EVENT = "<Event>s3:ObjectCreated:*</Event>"
 QUEUE = f"<Queue>{arn('1')}</Queue>"

@@ -6,13 +6,11 @@ import time
 import uuid
 
 import pytest
-
 from support import receiver as rx
+from support.delivery import assert_in_order, notify
 from support.receiver import Answer, Receiver, webhook_env
 from support.s3raw import arn, rule
 from support.wait import holds_for, wait_for
-from test_events_delivery import assert_in_order, notify
-
 
 TOKENS = [("secret-token", "Bearer secret-token"), ("Basic YWJj", "Basic YWJj"), ("Bearer xyz", "Bearer xyz"),
           ("a b c", None), ("   ", None), ("", None)]

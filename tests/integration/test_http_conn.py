@@ -6,17 +6,10 @@ import ssl
 import time
 
 import pytest
-
+from support.ops import put_head
 from support.rawhttp import ConnectionEnded, RawConn
 from support.sigv4 import UNSIGNED, UNSIGNED_TRAILER, unsigned_chunks
-from support.wait import SCALE, wait_for
-
-SANITIZED = bool(os.environ.get("BELFRY_SANITIZED"))
-
-
-def put_head(s3, bucket, key, headers, payload_hash=UNSIGNED):
-    """Head of a signed PUT without a Content-Length of its own."""
-    return s3.build("PUT", f"/{bucket}/{key}", headers, payload_hash=payload_hash, length=False)
+from support.wait import SANITIZED, SCALE, wait_for
 
 
 @pytest.mark.sanitize

@@ -5,7 +5,6 @@ Every refused row is followed on the wire by a second, valid request: if that on
 answered too, the server and whoever is in front of it disagree about where a request
 ends (request smuggling), whatever the first status was."""
 import pytest
-
 from support.rawhttp import ConnectionEnded
 
 pytestmark = pytest.mark.sanitize

@@ -6,7 +6,6 @@ import shutil
 import subprocess
 
 import pytest
-
 from kill import chaos
 from kill.run import KillRun
 from support.server import ROOT

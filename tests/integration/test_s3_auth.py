@@ -7,7 +7,6 @@ import time
 import zlib
 
 import pytest
-
 from support import sigv4
 from support.sigv4 import STREAMING, STREAMING_TRAILER, UNSIGNED, UNSIGNED_TRAILER, Signer, iso, unsigned_chunks
 

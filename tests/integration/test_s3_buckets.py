@@ -3,7 +3,6 @@
 import re
 
 import pytest
-
 from support.s3raw import NS
 
 OWNER = "02d6176db174dc93cb1b899f7c6078f08654445fe8cf1b6ce98d8855f66bdbf4"

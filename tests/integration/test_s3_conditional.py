@@ -5,7 +5,6 @@ import time
 from email.utils import formatdate
 
 import pytest
-
 from support.sigv4 import encode
 
 OLD = formatdate(time.time() - 86400, usegmt=True)

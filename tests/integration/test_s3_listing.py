@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """ListObjects V1 and V2, and DeleteObjects."""
-import base64
 import hashlib
 import re
-import xml.sax.saxutils
 
 import pytest
-
+from support.ops import crc_header, delete_body, delete_many, md5_header
 from support.s3raw import NS
 from support.sigv4 import UNSIGNED_TRAILER, encode, unsigned_chunks
 
@@ -202,27 +200,6 @@ def test_more_than_a_page(server, s3, bucket):
 
 
 # -- DeleteObjects ---------------------------------------------------------------------------
-
-def delete_body(keys, quiet=None, ns=True):
-    objects = "".join(f"<Object><Key>{xml.sax.saxutils.escape(k)}</Key></Object>" for k in keys)
-    quiet = "" if quiet is None else f"<Quiet>{str(quiet).lower()}</Quiet>"
-    space = f' xmlns="{NS}"' if ns else ""
-    return f"<Delete{space}>{quiet}{objects}</Delete>".encode()
-
-
-def md5_header(body):
-    return {"Content-MD5": base64.b64encode(hashlib.md5(body).digest()).decode()}
-
-
-def crc_header(body):
-    import zlib
-    return {"x-amz-checksum-crc32": base64.b64encode(zlib.crc32(body).to_bytes(4, "big")).decode(),
-            "x-amz-sdk-checksum-algorithm": "CRC32"}
-
-
-def delete_many(s3, bucket, body, headers=None, **kwargs):
-    return s3.request("POST", f"/{bucket}?delete", md5_header(body) if headers is None else headers, body, **kwargs)
-
 
 @pytest.mark.sanitize
 @pytest.mark.parametrize("integrity", [md5_header, crc_header])

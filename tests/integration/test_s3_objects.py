@@ -7,7 +7,6 @@ import re
 from email.utils import parsedate_to_datetime
 
 import pytest
-
 from support.s3raw import key_path
 from support.sigv4 import UNSIGNED
 

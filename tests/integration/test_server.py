@@ -11,14 +11,13 @@ import threading
 import time
 
 import pytest
-
+from support.ops import put_head
 from support.ports import free_port
-from support.receiver import Receiver, webhook_env
+from support.receiver import webhook_env
 from support.s3raw import arn, rule
 from support.server import Server, binary, clean_env, run
-from support.wait import SCALE, wait_for
-from test_http_conn import SANITIZED, put_head
 from support.sigv4 import UNSIGNED
+from support.wait import SANITIZED, SCALE, wait_for
 
 CREDENTIALS = {"MINIO_ROOT_USER": "itestroot", "MINIO_ROOT_PASSWORD": "itest-secret-1"}
 

@@ -6,13 +6,12 @@ import subprocess
 import threading
 
 import pytest
-
+from support.ops import put_head
 from support.receiver import webhook_env
 from support.s3raw import arn, rule
-from support.sigv4 import UNSIGNED
-from support.wait import wait_for
 from support.server import Server
-from test_http_conn import SANITIZED, put_head
+from support.sigv4 import UNSIGNED
+from support.wait import SANITIZED, wait_for
 
 BLOCK = hashlib.sha512(b"belfry").digest() * 16384      # 1 MiB
 MIB = 1 << 20

@@ -4,6 +4,7 @@ import os
 import time
 
 # Sanitizer builds are several times slower; deadlines grow with this factor.
+SANITIZED = bool(os.environ.get("BELFRY_SANITIZED"))
 SCALE = float(os.environ.get("BELFRY_TIME_SCALE", "1"))
 
 
