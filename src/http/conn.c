@@ -59,8 +59,8 @@ static bool wants_read(const struct http_conn *c)
 static enum timer_kind waiting_for(const struct http_conn *c)
 {
     if (c->state != CONN_REQUEST)
-        return c->timer; /* set where the state was entered */
-    if (out_pending(c))
+        return c->timer;            /* set where the state was entered */
+    if (out_pending(c) || c->yield) /* who gave way waits for room in the socket, too */
         return TIMER_WRITE;
     if (!wants_read(c))
         return TIMER_NONE;

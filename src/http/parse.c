@@ -8,6 +8,9 @@
 #include "http/fields.h"
 #include "http/parse.h"
 
+#define METHOD_MAX \
+    32 /* bytes; with the version and blanks well below the allowance of an open request line */
+
 static bool bad(enum http_problem *why, enum http_problem p)
 {
     *why = p;
@@ -38,7 +41,7 @@ static bool check_request_line(struct http_scan *s, struct str line, const struc
                                enum http_problem *why)
 {
     size_t m = run_of(line.p, line.n, CH_TOKEN);
-    if (m == 0 || m == line.n || line.p[m] != ' ')
+    if (m == 0 || m == line.n || m > METHOD_MAX || line.p[m] != ' ')
         return bad(why, HTTP_BAD_REQUEST);
     struct str target = str_from(line, m + 1);
     ptrdiff_t blank = str_chr(target, ' ');

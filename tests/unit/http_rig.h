@@ -446,6 +446,28 @@ static inline void expect_end(struct client *c)
     assert_int_equal(hear(c), 0);
 }
 
+/* Sanitizers keep freed memory: figures of memory mean nothing then. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED true
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED true
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED false
+#endif
+
+static inline size_t resident(void)
+{
+    unsigned long all = 0, rss = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "%lu %lu", &all, &rss), 2);
+    (void)fclose(f);
+    return rss * (size_t)sysconf(_SC_PAGESIZE);
+}
+
 #define GET_HELLO STR("GET /hello HTTP/1.1\r\nHost: h\r\n\r\n")
 
 #endif
