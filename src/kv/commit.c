@@ -269,9 +269,12 @@ void kv_commit(struct kv *kv, struct kv_commit *c)
     c->outcome = kv->closing || kv->read_only ? KV_FAILED : KV_COMMITTED;
     list_add(c->flags & KV_PLAIN ? &kv->plains : &kv->closures, c);
     kv->stats.waiting++;
-    if (kv->asleep)
-        cond_signal(&kv->work);
+    bool wake = kv->asleep;
+    kv->asleep = false;
     mutex_unlock(&kv->mutex);
+    /* After the unlock: a committer that wakes into a held mutex goes back to sleep, which costs two switches. */
+    if (wake)
+        cond_signal(&kv->work);
 }
 
 struct waiter {

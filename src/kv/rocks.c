@@ -9,30 +9,15 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "kv/wal.h"
 
 #define DEFAULT_MEMORY ((size_t)64 << 20)
 /* The read tier "block cache" of rocksdb/options.h: memtables and caches only. */
 #define READ_TIER_CACHE 1
+/* Deleted rows that the committer steps over when it looks what a range delete removes. */
+#define RANGE_SKIP 1000
 
-struct rocks {
-    rocksdb_t *db;
-    rocksdb_column_family_handle_t *spaces[KV_SPACES];
-    rocksdb_readoptions_t *read, *read_cached;
-    rocksdb_writeoptions_t *write_sync, *write_nosync;
-    rocksdb_writebatch_t *batch; /* the committer's */
-};
-
-struct rocks_scan {
-    struct kv_scan base;
-    rocksdb_iterator_t *it;
-    rocksdb_readoptions_t *read;
-    bool placed;       /* `it` stands on the row to give next */
-    char *first, *end; /* the options point at `end` */
-    size_t first_n;
-};
-
-/* Takes an error over from RocksDB. */
-static void take_error(char *text, struct err *e, const char *what)
+void rocks_error(char *text, struct err *e, const char *what)
 {
     err_set(e, "%s: %s", what, text);
     rocksdb_free(text);
@@ -56,7 +41,7 @@ static enum kv_result rocks_get(void *self, enum kv_space space, struct str key,
         r->db, flags & KV_CACHED_ONLY ? r->read_cached : r->read, r->spaces[space], key.p, key.n, &error);
     if (error) {
         bool would_block = (flags & KV_CACHED_ONLY) && strncmp(error, "Result incomplete", 17) == 0;
-        take_error(error, e, "reading a row");
+        rocks_error(error, e, "reading a row");
         return would_block ? KV_WOULD_BLOCK : KV_DAMAGED;
     }
     if (!pin)
@@ -64,201 +49,6 @@ static enum kv_result rocks_get(void *self, enum kv_space space, struct str key,
     *out = (struct kv_value){.pin = pin, .unpin = unpin};
     out->data.p = rocksdb_pinnableslice_value(pin, &out->data.n);
     return KV_FOUND;
-}
-
-static bool rocks_write(void *self, const struct kv_op *ops, size_t n, bool sync, struct err *e)
-{
-    struct rocks *r = self;
-    rocksdb_writebatch_clear(r->batch);
-    for (size_t i = 0; i < n; i++) {
-        const struct kv_op *op = &ops[i];
-        rocksdb_column_family_handle_t *cf = r->spaces[op->space];
-        switch (op->kind) {
-        case KV_OP_PUT:
-            rocksdb_writebatch_put_cf(r->batch, cf, op->key.p, op->key.n, op->value.p, op->value.n);
-            break;
-        case KV_OP_DEL:
-            rocksdb_writebatch_delete_cf(r->batch, cf, op->key.p, op->key.n);
-            break;
-        case KV_OP_DEL_RANGE:
-            rocksdb_writebatch_delete_range_cf(r->batch, cf, op->key.p, op->key.n, op->value.p, op->value.n);
-            break;
-        }
-    }
-    char *error = NULL;
-    rocksdb_write(r->db, sync ? r->write_sync : r->write_nosync, r->batch, &error);
-    if (error)
-        take_error(error, e, "writing rows");
-    return error == NULL;
-}
-
-static bool rocks_sync(void *self, struct err *e)
-{
-    struct rocks *r = self;
-    char *error = NULL;
-    rocksdb_flush_wal(r->db, 1, &error);
-    if (error)
-        take_error(error, e, "syncing the log");
-    return error == NULL;
-}
-
-/* --- scans
- * -------------------------------------------------------------------------------------------------------- */
-
-static const struct kv_backend rocks_backend;
-
-static char *copy(struct str s)
-{
-    char *p = x_malloc(s.n + 1); /* never NULL: RocksDB takes NULL for "no bound" */
-    if (s.n > 0)
-        memcpy(p, s.p, s.n);
-    return p;
-}
-
-/* RocksDB reads ahead by itself once a scan turns out to be sequential: a short listing does not pay for it.
- */
-static struct rocks_scan *scan_new(struct rocks *r, enum kv_space space, struct str first, struct str end,
-                                   bool verify)
-{
-    struct rocks_scan *s = x_calloc(1, sizeof(*s));
-    s->base.backend = &rocks_backend;
-    s->first = copy(first);
-    s->first_n = first.n;
-    s->end = copy(end);
-    s->read = rocksdb_readoptions_create();
-    rocksdb_readoptions_set_verify_checksums(s->read, 1);
-    rocksdb_readoptions_set_total_order_seek(s->read, 1);
-    rocksdb_readoptions_set_background_purge_on_iterator_cleanup(s->read, 1);
-    rocksdb_readoptions_set_fill_cache(s->read, !verify);
-    if (verify)
-        rocksdb_readoptions_set_readahead_size(s->read, 1 << 20);
-    else
-        rocksdb_readoptions_set_iterate_upper_bound(s->read, s->end, end.n);
-    s->it = rocksdb_create_iterator_cf(r->db, s->read, r->spaces[space]);
-    rocksdb_iter_seek(s->it, s->first, s->first_n);
-    s->placed = true;
-    return s;
-}
-
-static struct kv_scan *rocks_scan_open(void *self, enum kv_space space, struct str first, struct str end)
-{
-    return &scan_new(self, space, first, end, false)->base;
-}
-
-static bool rocks_scan_next(struct kv_scan *base, struct str *key, struct str *value)
-{
-    struct rocks_scan *s = CONTAINER_OF(base, struct rocks_scan, base);
-    if (!s->placed && rocksdb_iter_valid(s->it))
-        rocksdb_iter_next(s->it);
-    s->placed = false;
-    if (!rocksdb_iter_valid(s->it))
-        return false;
-    key->p = rocksdb_iter_key(s->it, &key->n);
-    value->p = rocksdb_iter_value(s->it, &value->n);
-    return true;
-}
-
-static void rocks_scan_seek(struct kv_scan *base, struct str key)
-{
-    struct rocks_scan *s = CONTAINER_OF(base, struct rocks_scan, base);
-    if (str_cmp(key, str_n(s->first, s->first_n)) < 0)
-        key = str_n(s->first, s->first_n);
-    rocksdb_iter_seek(s->it, key.p, key.n);
-    s->placed = true;
-}
-
-static bool rocks_scan_failed(struct kv_scan *base, struct err *e)
-{
-    struct rocks_scan *s = CONTAINER_OF(base, struct rocks_scan, base);
-    char *error = NULL;
-    rocksdb_iter_get_error(s->it, &error);
-    if (error)
-        take_error(error, e, "reading rows");
-    return error != NULL;
-}
-
-static void rocks_scan_close(struct kv_scan *base)
-{
-    struct rocks_scan *s = CONTAINER_OF(base, struct rocks_scan, base);
-    rocksdb_iter_destroy(s->it);
-    rocksdb_readoptions_destroy(s->read);
-    free(s->first);
-    free(s->end);
-    free(s);
-}
-
-/* --- verifying
- * ---------------------------------------------------------------------------------------------------- */
-
-struct findings {
-    void (*bad)(void *ctx, const char *what);
-    void *ctx;
-    char last[sizeof(((struct err *)0)->text)]; /* the same place is met through several files */
-    bool any;
-};
-
-static void found(struct findings *f, const struct err *e)
-{
-    if (f->any && strcmp(f->last, e->text) == 0)
-        return;
-    f->any = true;
-    memcpy(f->last, e->text, sizeof(f->last));
-    f->bad(f->ctx, e->text);
-}
-
-/* Reads the rows from `first` up to and with `last` (all when last.p is NULL); false at the first damage. */
-static bool read_all(struct rocks *r, enum kv_space space, struct str first, struct str last, struct err *e)
-{
-    struct rocks_scan *s = scan_new(r, space, first, (struct str){0}, true);
-    struct str key, value;
-    while (rocks_scan_next(&s->base, &key, &value) && (!last.p || str_cmp(key, last) <= 0))
-        ;
-    bool bad = rocks_scan_failed(&s->base, e);
-    rocks_scan_close(&s->base);
-    return !bad;
-}
-
-static bool is_space(const char *name, enum kv_space *out)
-{
-    for (int i = 0; i < KV_SPACES; i++) {
-        if (strcmp(name, rocks_space_names[i]) == 0) {
-            *out = (enum kv_space)i;
-            return true;
-        }
-    }
-    return false;
-}
-
-/* A scan ends at its first damage, so the rest is found file by file. */
-static void verify_files(struct rocks *r, struct findings *f)
-{
-    const rocksdb_livefiles_t *files = rocksdb_livefiles(r->db);
-    for (int i = 0; i < rocksdb_livefiles_count(files); i++) {
-        enum kv_space space;
-        struct str first, last;
-        if (!is_space(rocksdb_livefiles_column_family_name(files, i), &space))
-            continue;
-        first.p = rocksdb_livefiles_smallestkey(files, i, &first.n);
-        last.p = rocksdb_livefiles_largestkey(files, i, &last.n);
-        struct err e;
-        if (!read_all(r, space, first, last, &e))
-            found(f, &e);
-    }
-    rocksdb_livefiles_destroy(files);
-}
-
-static bool rocks_verify(void *self, void (*bad)(void *ctx, const char *what), void *ctx)
-{
-    struct rocks *r = self;
-    struct findings f = {.bad = bad, .ctx = ctx};
-    for (int i = 0; i < KV_SPACES; i++) {
-        struct err e;
-        if (!read_all(r, (enum kv_space)i, STR(""), (struct str){0}, &e))
-            found(&f, &e);
-    }
-    if (f.any)
-        verify_files(r, &f);
-    return !f.any;
 }
 
 /* --- life
@@ -273,13 +63,14 @@ static void rocks_close(void *self)
     rocksdb_close(r->db);
     rocksdb_readoptions_destroy(r->read);
     rocksdb_readoptions_destroy(r->read_cached);
+    rocksdb_readoptions_destroy(r->read_range);
     rocksdb_writeoptions_destroy(r->write_sync);
     rocksdb_writeoptions_destroy(r->write_nosync);
     rocksdb_writebatch_destroy(r->batch);
     free(r);
 }
 
-static const struct kv_backend rocks_backend = {
+const struct kv_backend rocks_backend = {
     .get = rocks_get,
     .write = rocks_write,
     .sync = rocks_sync,
@@ -294,8 +85,12 @@ static const struct kv_backend rocks_backend = {
 
 static void explain_open(const char *dir, char *error, struct err *e)
 {
+    struct wal_damage damage;
     if (strstr(error, "/LOCK: ") || strstr(error, "lock hold by current process"))
         err_set(e, "%s is in use by another process", dir);
+    else if (strncmp(error, "Corruption", 10) == 0 && wal_find_damage(dir, &damage))
+        err_set(e, "the rows in %s are damaged: %s/%s at byte %llu: %s", dir, dir, damage.file,
+                (unsigned long long)damage.offset, error);
     else if (strncmp(error, "Corruption", 10) == 0)
         err_set(e, "the rows in %s are damaged: %s", dir, error);
     else
@@ -358,6 +153,9 @@ struct kv *kv_open(const char *dir, const struct kv_options *o, struct err *e)
     r->read_cached = rocksdb_readoptions_create();
     rocksdb_readoptions_set_verify_checksums(r->read_cached, 1);
     rocksdb_readoptions_set_read_tier(r->read_cached, READ_TIER_CACHE);
+    r->read_range = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_verify_checksums(r->read_range, 1);
+    rocksdb_readoptions_set_max_skippable_internal_keys(r->read_range, RANGE_SKIP);
     r->write_sync = rocksdb_writeoptions_create();
     rocksdb_writeoptions_set_sync(r->write_sync, 1);
     r->write_nosync = rocksdb_writeoptions_create();

@@ -54,9 +54,15 @@ int teardown(void **state)
     return 0;
 }
 
-void reopen(struct fixture *f)
+void shut(struct fixture *f)
 {
     kv_close(f->kv);
+    f->kv = NULL;
+}
+
+void reopen(struct fixture *f)
+{
+    shut(f);
     struct err e = {0};
     f->kv = kv_open(f->dir, NULL, &e);
     if (!f->kv)
@@ -156,6 +162,78 @@ void assert_counters(struct kv *kv, const char *key, int64_t first, int64_t seco
     assert_true(kv_counters(kv, str_c(key), v, &e));
     assert_int_equal(v[0], first);
     assert_int_equal(v[1], second);
+}
+
+/* --- numbered changes --------------------------------------------------------------------------------------------- */
+
+void numbered_key(char out[16], char id, unsigned n)
+{
+    snprintf(out, 16, "%c%08u", id, n);
+}
+
+bool write_numbered(struct kv_txn *t, void *ctx)
+{
+    struct writer *w = ctx;
+    char key[16], body[700], sequence[24];
+    numbered_key(key, w->id, w->n);
+    memset(body, 'a' + (int)(w->n % 26), sizeof(body));
+    snprintf(sequence, sizeof(sequence), "%020llu", (unsigned long long)kv_txn_sequence(t));
+    kv_txn_put(t, KV_META, str_c(key), str_c(sequence));
+    kv_txn_put(t, KV_DATA, str_c(key), str_n(body, sizeof(body)));
+    kv_txn_put(t, KV_QUEUE, str_c(sequence), str_c(key));
+    kv_txn_add(t, STR("n"), (int64_t[KV_COUNTERS]){1, 0});
+    return true;
+}
+
+void write_many(struct kv *kv, unsigned n)
+{
+    struct writer w = {kv, 'a', 0};
+    for (; w.n < n; w.n++)
+        assert_int_equal(kv_commit_wait(kv, write_numbered, &w, KV_NOSYNC), KV_COMMITTED);
+}
+
+static void assert_whole(struct kv *kv, const char *key)
+{
+    struct kv_value row = {0}, body = {0};
+    struct err e = {0};
+    assert_int_equal(kv_get(kv, KV_META, str_c(key), 0, &row, &e), KV_FOUND);
+    assert_int_equal(kv_get(kv, KV_DATA, str_c(key), 0, &body, &e), KV_FOUND);
+    assert_int_equal(body.data.n, 700);
+    struct kv_value queued = {0};
+    assert_int_equal(kv_get(kv, KV_QUEUE, row.data, 0, &queued, &e), KV_FOUND);
+    assert_true(str_eq_c(queued.data, key));
+    kv_value_release(&row);
+    kv_value_release(&body);
+    kv_value_release(&queued);
+}
+
+void check_numbered(struct kv *kv, const char *acked, size_t size)
+{
+    for (size_t i = 0; i + 10 <= size; i += 10) {
+        char key[16];
+        snprintf(key, sizeof(key), "%.9s", acked + i);
+        assert_whole(kv, key);
+    }
+    struct kv_scan *s = kv_scan_open(kv, KV_META, STR("a"), STR("e"));
+    struct str key, value;
+    int64_t rows = 0, counted[KV_COUNTERS];
+    uint64_t last = 0;
+    while (kv_scan_next(s, &key, &value)) {
+        char text[16];
+        uint64_t sequence;
+        snprintf(text, sizeof(text), "%.*s", STR_FMT(key));
+        assert_true(str_to_u64(value, &sequence));
+        assert_whole(kv, text);
+        last = sequence > last ? sequence : last;
+        rows++;
+    }
+    kv_scan_close(s);
+    struct err e;
+    assert_true(kv_counters(kv, STR("n"), counted, &e));
+    assert_int_equal(counted[0], rows);
+    struct kv_stats stats;
+    kv_get_stats(kv, &stats);
+    assert_true(stats.last_sequence >= last);
 }
 
 /* --- gate and tally ----------------------------------------------------------------------------------------------- */

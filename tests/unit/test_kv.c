@@ -8,18 +8,6 @@
 
 #include "base/clock.h"
 
-/* RocksDB is not instrumented: ThreadSanitizer would report its locks as races of ours. */
-#ifdef __SANITIZE_THREAD__
-#define WITH_ROCKS 0
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define WITH_ROCKS 0
-#endif
-#endif
-#ifndef WITH_ROCKS
-#define WITH_ROCKS 1
-#endif
-
 /* Queues scripts while the committer is held at a gate, so that they run as one batch; waits for all. */
 struct held {
     struct gate gate;
