@@ -3,7 +3,6 @@
  * CopyObject: the copy gets bytes of its own; a copy of an object onto itself that changes only metadata keeps its blob. */
 #include "base/clock.h"
 #include "base/crash.h"
-#include "base/encode.h"
 #include "base/log.h"
 #include "base/xml.h"
 #include "s3/meta.h"
@@ -36,28 +35,12 @@ static void copy_free(struct s3_req *r)
     buf_release(&c->xml);
 }
 
-/* x-amz-copy-source: [/]bucket/key[?versionId=...], percent-encoded. */
 static enum s3_error parse_source(struct s3_req *r, struct copy *c)
 {
-    struct str raw = s3_header(r, "x-amz-copy-source"), path;
-    ptrdiff_t q = str_chr(raw, '?');
-    if (q >= 0) {
-        struct str version = str_from(raw, (size_t)q + 1);
-        if (!str_eq(version, STR("versionId=null")) && !str_eq(version, STR("versionId=")))
-            return str_starts(version, STR("versionId=")) ? S3E_NO_SUCH_VERSION : S3E_INVALID_COPY_SOURCE;
-        raw = str_head(raw, (size_t)q);
-    }
-    if (!pct_decode_arena(r->arena, raw, false, &path))
-        return S3E_INVALID_COPY_SOURCE;
-    if (path.n && path.p[0] == '/')
-        path = str_from(path, 1);
-    ptrdiff_t slash = str_chr(path, '/');
-    if (slash <= 0 || (size_t)slash + 1 == path.n)
-        return S3E_INVALID_COPY_SOURCE;
-    c->from_bucket = str_head(path, (size_t)slash);
-    c->from_key = str_from(path, (size_t)slash + 1);
-    c->self = str_eq(c->from_bucket, r->bucket_name) && str_eq(c->from_key, r->key);
-    return key_check(c->from_key) == S3E_NONE ? S3E_NONE : S3E_INVALID_COPY_SOURCE;
+    enum s3_error e =
+        copy_source_parse(r->arena, s3_header(r, "x-amz-copy-source"), &c->from_bucket, &c->from_key);
+    c->self = e == S3E_NONE && str_eq(c->from_bucket, r->bucket_name) && str_eq(c->from_key, r->key);
+    return e;
 }
 
 static enum s3_error parse_directives(struct s3_req *r, struct copy *c)

@@ -2,24 +2,16 @@
  *
  * DeleteObjects: up to 1,000 keys, in closures of as many keys as fit, each key's event in the very commit of its delete. The
  * reply is rendered before, because the records carry its length. */
+#include "s3/deletes.h"
 #include "base/crash.h"
 #include "base/xml.h"
 #include "s3/emit.h"
 #include "s3/ops.h"
-#include "s3/route.h"
 
-#define KEYS_MAX     1000
 #define ROWS_PER_KEY 20 /* the object's row read and removed, its extents' garbage */
 #define ROWS_MAX     (KV_TXN_ROWS - 8)
 #define BYTES_MAX    (KV_TXN_BYTES - (64u << 10))
 #define REPLY_MAX    (16u << 20)
-
-struct entry {
-    struct str key;
-    enum s3_error error; /* found before anything was done */
-    const char *message;
-    struct event_out *event;
-};
 
 /* Entries [from, to) in one closure. */
 struct part {
@@ -31,7 +23,7 @@ struct part {
 };
 
 struct deletes {
-    struct entry *entries;
+    struct delete_entry *entries;
     size_t n, parts_open;
     bool quiet, again, garbage;
     enum s3_error error;
@@ -46,39 +38,12 @@ static void deletes_free(struct s3_req *r)
 
 /* --- request and reply ----------------------------------------------------------------------------------------------- */
 
-static void parse_entry(const struct xml_node *n, struct entry *e)
-{
-    struct str version = str_trim(xml_text(n, "VersionId"));
-    e->key = xml_text(n, "Key");
-    e->error = key_check(e->key);
-    if (e->error == S3E_NONE && version.n && !str_eq(version, STR("null")))
-        e->error = S3E_NO_SUCH_VERSION;
-    if (e->error == S3E_NONE &&
-        (xml_child(n, "ETag") || xml_child(n, "Size") || xml_child(n, "LastModifiedTime")))
-        e->error = S3E_NOT_IMPLEMENTED;
-}
-
-static bool parse(struct s3_req *r, struct deletes *d)
-{
-    struct xml_node *root = xml_parse(r->arena, buf_view(&r->xml), 8 * KEYS_MAX + 16);
-    if (!root || !str_eq(root->name, STR("Delete")))
-        return false;
-    d->quiet = str_ieq(str_trim(xml_text(root, "Quiet")), STR("true"));
-    d->entries = ARENA_ARRAY(r->arena, struct entry, KEYS_MAX);
-    for (struct xml_node *n = xml_child(root, "Object"); n; n = xml_next(n, "Object")) {
-        if (d->n == KEYS_MAX || !xml_child(n, "Key"))
-            return false;
-        parse_entry(n, &d->entries[d->n++]);
-    }
-    return d->n > 0;
-}
-
 static void render(struct deletes *d)
 {
     struct buf *b = &d->xml;
     buf_puts(b, XML_PROLOG "<DeleteResult xmlns=\"" XML_S3_NS "\">");
     for (size_t i = 0; i < d->n; i++) {
-        const struct entry *e = &d->entries[i];
+        const struct delete_entry *e = &d->entries[i];
         if (e->error == S3E_NONE) {
             if (!d->quiet) {
                 buf_puts(b, "<Deleted>");
@@ -98,7 +63,7 @@ static void render(struct deletes *d)
 
 /* --- commits --------------------------------------------------------------------------------------------------------- */
 
-static void delete_entry(struct kv_txn *t, struct s3_req *r, struct entry *e)
+static void delete_entry(struct kv_txn *t, struct s3_req *r, struct delete_entry *e)
 {
     struct deletes *d = r->op_state;
     struct object old;
@@ -191,7 +156,7 @@ static void match_all(struct s3_req *r)
 {
     struct deletes *d = r->op_state;
     for (size_t i = d->at; i < d->n; i++) {
-        struct entry *e = &d->entries[i];
+        struct delete_entry *e = &d->entries[i];
         e->event = e->error == S3E_NONE ? emit_match(r, EVENT_REMOVED_DELETE, e->key) : NULL;
         if (e->event)
             emit_record(r, e->event, NULL, (int64_t)d->xml.len);
@@ -233,7 +198,7 @@ void op_delete_objects(struct s3_req *r)
     if (!s3_need_bucket(r))
         return;
     struct deletes *d = ARENA_NEW(r->arena, struct deletes);
-    if (!parse(r, d)) {
+    if (!deletes_parse(r->arena, buf_view(&r->xml), &d->entries, &d->n, &d->quiet)) {
         s3_fail(r, S3E_MALFORMED_XML);
         return;
     }

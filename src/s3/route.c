@@ -129,3 +129,25 @@ enum s3_error key_check(struct str key)
         return S3E_INVALID_OBJECT_NAME;
     return has_dot_segment(key) ? S3E_INVALID_RESOURCE_NAME : S3E_NONE;
 }
+
+enum s3_error copy_source_parse(struct arena *a, struct str raw, struct str *bucket, struct str *key)
+{
+    struct str path;
+    ptrdiff_t q = str_chr(raw, '?');
+    if (q >= 0) {
+        struct str version = str_from(raw, (size_t)q + 1);
+        if (!str_eq(version, STR("versionId=null")) && !str_eq(version, STR("versionId=")))
+            return str_starts(version, STR("versionId=")) ? S3E_NO_SUCH_VERSION : S3E_INVALID_COPY_SOURCE;
+        raw = str_head(raw, (size_t)q);
+    }
+    if (!pct_decode_arena(a, raw, false, &path))
+        return S3E_INVALID_COPY_SOURCE;
+    if (path.n && path.p[0] == '/')
+        path = str_from(path, 1);
+    ptrdiff_t slash = str_chr(path, '/');
+    if (slash <= 0 || (size_t)slash + 1 == path.n)
+        return S3E_INVALID_COPY_SOURCE;
+    *bucket = str_head(path, (size_t)slash);
+    *key = str_from(path, (size_t)slash + 1);
+    return key_check(*key) == S3E_NONE ? S3E_NONE : S3E_INVALID_COPY_SOURCE;
+}

@@ -16,5 +16,7 @@ const struct s3_op *route_op(struct str method, enum s3_scope scope, const struc
 bool bucket_name_valid(struct str name);
 enum s3_error key_check(struct str key);
 bool has_dot_segment(struct str path);
+/* x-amz-copy-source: [/]bucket/key[?versionId=null], percent-encoded; decoded into the arena. */
+enum s3_error copy_source_parse(struct arena *a, struct str raw, struct str *bucket, struct str *key);
 
 #endif
