@@ -154,6 +154,9 @@ static void put_ascii(struct buf *b, unsigned char c)
     case '\'':
         buf_str(b, STR("&#39;"));
         break;
+    case 0: /* no reader takes a reference to it */
+        buf_str(b, STR("\xef\xbf\xbd"));
+        break;
     default:
         /* Tab, LF and CR too: readers normalise line ends. */
         buf_printf(b, "&#x%X;", c);

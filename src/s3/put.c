@@ -179,8 +179,10 @@ static bool small_data(struct http_req *h, const char *data, size_t n)
 {
     struct s3_req *r = h->app;
     struct put *p = put_of(r);
-    if (upload_feed(&p->upload, data, n) != S3E_NONE && !h->replied)
+    if (!p->finished && upload_feed(&p->upload, data, n) != S3E_NONE) {
         put_fail(r, p->upload.error);
+        put_finish(r);
+    }
     return true;
 }
 
@@ -188,15 +190,16 @@ static void small_end(struct http_req *h)
 {
     struct s3_req *r = h->app;
     struct put *p = put_of(r);
+    if (p->finished)
+        return;
     enum s3_error e = upload_end(&p->upload);
     if (e == S3E_NONE)
         e = s3_store_error(stage_finish(p->commit.stage, &p->upload.why));
-    if (e == S3E_NONE && !h->replied) {
+    if (e == S3E_NONE) {
         put_ready(r);
         return;
     }
-    if (!h->replied)
-        put_fail(r, e);
+    put_fail(r, e);
     put_finish(r);
 }
 
@@ -234,17 +237,14 @@ static void large_job_done(struct s3_req *r)
     bool was_end = p->working == 0;
     p->job = false;
     p->working = 0;
-    if (p->upload.error != S3E_NONE && !r->http->replied)
+    if (p->upload.error != S3E_NONE)
         put_fail(r, p->upload.error);
-    if (p->cut) {
+    if (p->cut || p->upload.error != S3E_NONE) {
         put_finish(r);
         return;
     }
     if (was_end) {
-        if (p->upload.error == S3E_NONE && !r->http->gone)
-            put_ready(r);
-        else
-            put_finish(r);
+        put_ready(r);
         return;
     }
     large_next(r);
@@ -277,7 +277,7 @@ static bool large_data(struct http_req *h, const char *data, size_t n)
 {
     struct s3_req *r = h->app;
     struct put *p = put_of(r);
-    if (h->replied)
+    if (p->finished)
         return true;
     if (p->filled + n > p->fill_cap)
         p->fill = x_realloc(p->fill, p->fill_cap = p->filled + n);
@@ -293,7 +293,8 @@ static void large_end(struct http_req *h)
     struct s3_req *r = h->app;
     struct put *p = put_of(r);
     p->ended = true;
-    large_next(r);
+    if (!p->finished)
+        large_next(r);
 }
 
 static void large_cut(struct http_req *h)

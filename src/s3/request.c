@@ -152,8 +152,11 @@ static enum s3_error check_unbuilt(const struct s3_req *r)
     };
     for (size_t i = 0; i < r->http->headers.n; i++) {
         struct header h = r->http->headers.v[i];
-        if (str_ieq(h.name, STR("x-amz-tagging-directive")) && str_eq(h.value, STR("COPY")))
-            continue; /* the default */
+        if (str_ieq(h.name, STR("x-amz-tagging-directive"))) {
+            if (str_eq(h.value, STR("COPY")))
+                continue; /* the default */
+            return str_eq(h.value, STR("REPLACE")) ? S3E_NOT_IMPLEMENTED : S3E_INVALID_DIRECTIVE;
+        }
         for (size_t k = 0; k < sizeof prefixes / sizeof prefixes[0]; k++)
             if (str_istarts(h.name, str_c(prefixes[k])))
                 return S3E_NOT_IMPLEMENTED;
@@ -264,6 +267,10 @@ void s3_head(void *ctx, struct http_req *h)
     r->arena = &h->arena;
     h->app = r;
     hex_u64((uint64_t)h->start_real_ns, r->request_id);
+    if (str_eq(h->method, STR("OPTIONS"))) { /* what no CORS headers ask for */
+        s3_reply(r, 200, str_n(NULL, 0), str_n(NULL, 0));
+        return;
+    }
     enum s3_error e = prepare(r);
     if (e != S3E_NONE)
         s3_fail(r, e);

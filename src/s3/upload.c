@@ -92,7 +92,7 @@ enum s3_error upload_init(struct upload *u, const struct s3_req *r, bool want_md
     enum s3_error e = find_checksum(u, r);
     if (e != S3E_NONE)
         return e;
-    if (!streaming && r->http->content_length < 0)
+    if (!streaming && (r->http->content_length < 0 || (want_md5 && !s3_header(r, "content-length").p)))
         return S3E_MISSING_CONTENT_LENGTH;
     u->size = streaming ? r->payload.decoded_length : (uint64_t)r->http->content_length;
     if (streaming)
@@ -221,8 +221,10 @@ static struct collect *collect_of(struct http_req *h)
 static bool collect_data(struct http_req *h, const char *p, size_t n)
 {
     struct collect *c = collect_of(h);
-    if (upload_feed(&c->upload, p, n) != S3E_NONE && !h->replied)
-        s3_fail(h->app, c->upload.error);
+    if (h->replied || upload_feed(&c->upload, p, n) == S3E_NONE)
+        return true;
+    s3_fail(h->app, c->upload.error);
+    upload_release(&c->upload); /* after a reply the sink may not be called again */
     return true;
 }
 
@@ -230,10 +232,10 @@ static void collect_end(struct http_req *h)
 {
     struct s3_req *r = h->app;
     struct collect *c = r->op_state;
-    enum s3_error e = upload_end(&c->upload);
-    upload_release(&c->upload);
     if (h->replied)
         return;
+    enum s3_error e = upload_end(&c->upload);
+    upload_release(&c->upload);
     if (e != S3E_NONE) {
         s3_fail(r, e);
         return;

@@ -24,7 +24,8 @@ struct upload {
     struct err why; /* of the store, for the log */
 };
 
-/* What the request's headers say about its body. want_md5: also when no Content-MD5 was sent. S3E_NONE, or the error to
+/* What the request's headers say about its body. want_md5: an object's body, which needs a length, and an MD5
+ * also when no Content-MD5 was sent. S3E_NONE, or the error to
  * answer before any byte is read. Release in any case. */
 enum s3_error upload_init(struct upload *u, const struct s3_req *r, bool want_md5);
 /* Raw bytes of the HTTP body; error sticks. */
