@@ -25,13 +25,26 @@ struct event_ref {
     bool removed;           /* s3:ObjectRemoved:Delete: namespace formats delete */
     bool stale; /* a read event whose object is gone or replaced by now: namespace formats skip it */
     uint32_t attempts;
+    char *why; /* SEND_WHY bytes of the caller's: the reason of this event's own outcome, when it is not OK */
 };
+#define SEND_WHY 240
+
+/* What every kind of target can be told; the first member of every struct of settings. */
+struct target_common {
+    char *queue_dir;
+    int64_t queue_limit;       /* rows; 0: no bound but the disk */
+    int queue_full;            /* enum queue_full */
+    int64_t dead_letter_limit; /* rows; 0: the server's default */
+    char *comment;
+    struct str ca_pem; /* certificates of certs-dir/CAs, to be trusted beside the system's; set by the core */
+};
+enum queue_full { QUEUE_FULL_DROP, QUEUE_FULL_REJECT };
 
 struct target_type {
     const char *name;   /* "webhook": sub-system notify_webhook, last part of the ARN */
     const char *subsys; /* "notify_webhook" */
-    const struct config_key
-        *keys; /* fill a struct of conf_size; queue_dir, queue_limit and queue_full are read by the core */
+    /* Fill a struct of conf_size, which begins with struct target_common; that part is read by the core. */
+    const struct config_key *keys;
     size_t conf_size;
     unsigned max_batch;
     bool one_per_key; /* the receiver does not apply a batch in order */
@@ -41,11 +54,13 @@ struct target_type {
     void *(*open)(const void *conf, const char *id, struct err *e);
     bool (*connect)(void *self, int64_t deadline_ms, struct err *e);
     /* out[i] for each event; waits for the receiver's confirmation. err: the reason of the first that is not OK;
-     * err->retry_after_ms where the receiver named a time. why[i] (may be left empty) is the reason of a REJECT. */
+     * err->retry_after_ms where the receiver named a time; ev[i].why the reason of each. */
     void (*send)(void *self, const struct event_ref *ev, size_t n, enum send_result *out, int64_t deadline_ms,
                  struct err *e);
     /* Every 5 s without work: heartbeats; false when the peer is gone. NULL: nothing to do. */
     bool (*idle)(void *self, int64_t deadline_ms, struct err *e);
+    /* Any thread: the call at hand, and every later one, has to return by then. NULL: deadlines are short anyway. */
+    void (*hasten)(void *self, int64_t deadline_ms);
     void (*disconnect)(void *self);
     void (*close)(void *self);
 };

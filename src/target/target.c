@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The table of kinds of targets, and the envelope most of them send. */
+#include "target/target.h"
+
+#include "base/json.h"
+#include "target/webhook.h"
+
+const struct target_type *const target_types[] = {
+    &target_webhook,
+    NULL,
+};
+
+const struct target_type *target_type_find(struct str name)
+{
+    for (const struct target_type *const *t = target_types; *t; t++)
+        if (str_eq_c(name, (*t)->name))
+            return *t;
+    return NULL;
+}
+
+void target_envelope(struct buf *b, const struct event_ref *ev)
+{
+    buf_puts(b, "{\"EventName\":");
+    json_quote(b, ev->event_name);
+    buf_puts(b, ",\"Key\":\"");
+    json_escape(b, ev->bucket);
+    buf_char(b, '/');
+    json_escape(b, ev->key);
+    buf_puts(b, "\",\"Records\":[");
+    buf_str(b, ev->record);
+    buf_puts(b, "]}");
+}
