@@ -51,8 +51,10 @@ struct outbox_event {
  * Called in the closure before its first write; targets at their limit with queue_full=drop are taken out by outbox_txn_put
  * (counted, logged). */
 bool outbox_txn_admits(struct kv_txn *t, struct delivery *d, const struct target_set *targets);
+/* What outbox_txn_admits and outbox_txn_put together touch of the closure's KV_TXN_ROWS for an event to n targets. */
+#define OUTBOX_ROWS(n) (3 * (n))
 /* Writes one row per target under row number `row_seq` (kv_txn_sequence), the record stamped with record_seq, and wakes
- * the senders once the batch is durable. Rows written: targets->n (+ counters). */
+ * the senders once the batch is durable. */
 void outbox_txn_put(struct kv_txn *t, struct delivery *d, struct outbox_event *ev, uint64_t row_seq,
                     uint64_t record_seq);
 

@@ -29,7 +29,7 @@ struct rules *rules_compile(struct str stored);
 void rules_free(struct rules *r);
 
 /* A set of targets, as numbers of delivery.h: at most TARGETS_MAX. */
-#define TARGETS_MAX 200
+#define TARGETS_MAX 64 /* OUTBOX_ROWS of them, and the object's own, fit a closure */
 struct target_set {
     uint32_t n;
     uint32_t number[TARGETS_MAX];

@@ -137,7 +137,7 @@ static struct part *make_part(struct s3_req *r, size_t from)
     size_t rows = 0, bytes = 0, i = from;
     for (; i < d->n; i++) {
         const struct event_out *ev = d->entries[i].event;
-        size_t row = ROWS_PER_KEY + (ev ? ev->targets.n : 0),
+        size_t row = ROWS_PER_KEY + (ev ? OUTBOX_ROWS(ev->targets.n) : 0),
                byte = emit_bytes(ev) + 256 + d->entries[i].key.n;
         if (i > from && (rows + row > ROWS_MAX || bytes + byte > BYTES_MAX))
             break;

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A sender's life: settings and instance, steps, the thread around them. */
+#include "event/sender.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/crash.h"
+#include "base/hash.h"
+#include "base/log.h"
+
+/* --- life --------------------------------------------------------------------------------------------------------- */
+
+struct sender *sender_new(struct delivery *d, struct kv *kv, const struct target_type *type, struct str id,
+                          uint32_t number)
+{
+    struct sender *s = x_calloc(1, sizeof(*s));
+    s->delivery = d;
+    s->kv = kv;
+    s->type = type;
+    s->number = number;
+    arena_init(&s->arena);
+    s->id = str_c(arena_strz(&s->arena, id));
+    (void)snprintf(s->label, sizeof(s->label), "%s:%.*s", type->name, (int)(id.n < 40 ? id.n : 40), id.p);
+    mutex_init(&s->mutex, RANK_SENDER);
+    cond_init(&s->cond);
+    hash_random(&s->rng, sizeof(s->rng));
+    s->status = TARGET_OFFLINE;
+    (void)snprintf(s->reason, sizeof(s->reason), "not connected yet");
+    s->backlog = s->thin = true;
+    atomic_store(&s->stop_ms, INT64_MAX);
+    size_t n = type->max_batch;
+    s->lanes = x_calloc(n, sizeof(*s->lanes));
+    s->batch = arena_zalloc(&s->arena, n * sizeof(*s->batch));
+    s->refs = arena_zalloc(&s->arena, n * sizeof(*s->refs));
+    s->results = arena_zalloc(&s->arena, n * sizeof(*s->results));
+    s->why = arena_zalloc(&s->arena, n * sizeof(*s->why));
+    return s;
+}
+
+bool sender_load(struct sender *s, struct err *e)
+{
+    int64_t dead[KV_COUNTERS];
+    struct row_key k = cursor_key(s->number), dk = dead_letter_counter_key(s->number);
+    struct kv_value v = {0};
+    enum kv_result r = kv_get(s->kv, KV_META, row_key_str(&k), 0, &v, e);
+    if (r == KV_FOUND) {
+        struct str in = v.data;
+        bool ok = take_be64(&in, &s->cursor);
+        kv_value_release(&v);
+        if (!ok)
+            return err_set(e, "%s: the cursor row is malformed", s->label);
+    } else if (r != KV_MISSING) {
+        return false;
+    }
+    if (!kv_counters(s->kv, row_key_str(&dk), dead, e))
+        return false;
+    s->dead = dead[0];
+    s->scan_next = s->oldest = s->cursor;
+    return true;
+}
+
+void sender_free(struct sender *s)
+{
+    if (!s)
+        return;
+    (void)sender_settled(s);
+    if (s->self) {
+        if (s->connected)
+            s->type->disconnect(s->self);
+        s->type->close(s->self);
+    }
+    queue_release(s);
+    free(s->removal.v);
+    cond_release(&s->cond);
+    mutex_release(&s->mutex);
+    arena_release(&s->arena);
+    free(s);
+}
+
+/* --- steps -------------------------------------------------------------------------------------------------------- */
+
+static uint64_t random_next(struct sender *s)
+{
+    s->rng += UINT64_C(0x9e3779b97f4a7c15); /* splitmix64 */
+    uint64_t z = s->rng;
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return z ^ z >> 31;
+}
+
+int64_t sender_backoff(struct sender *s, unsigned fails, int64_t retry_after_ms)
+{
+    int64_t bound = fails >= 9 ? BACKOFF_MAX_MS : (int64_t)BACKOFF_MIN_MS << fails;
+    if (bound > BACKOFF_MAX_MS)
+        bound = BACKOFF_MAX_MS;
+    int64_t wait = BACKOFF_MIN_MS + (int64_t)(random_next(s) % (uint64_t)(bound - BACKOFF_MIN_MS + 1));
+    if (retry_after_ms > RETRY_AFTER_MAX)
+        retry_after_ms = RETRY_AFTER_MAX;
+    return wait > retry_after_ms ? wait : retry_after_ms;
+}
+
+static int64_t deadline(struct sender *s, int64_t now_ms, int64_t span_ms)
+{
+    int64_t stop = atomic_load(&s->stop_ms);
+    return now_ms + span_ms < stop ? now_ms + span_ms : stop;
+}
+
+static bool connect_target(struct sender *s, int64_t now_ms)
+{
+    struct err e = {0};
+    s->connected = s->type->connect(s->self, deadline(s, now_ms, CONNECT_MS), &e);
+    if (s->connected) {
+        if (!s->send_failed && !s->broken) {
+            s->fails = 0;
+            sender_online(s);
+        }
+        s->last_work_ms = clock_mono_ms();
+        return true;
+    }
+    s->retry_at_ms = clock_mono_ms() + sender_backoff(s, ++s->fails, e.retry_after_ms);
+    if (s->broken)
+        sender_set_reason(s, e.text);
+    else
+        sender_offline(s, e.text);
+    return false;
+}
+
+/* The eventTime of a record, which stands near its beginning. */
+static struct str record_time(struct str record)
+{
+    ptrdiff_t at = str_find(record, STR("\"eventTime\":\""));
+    struct str rest = at < 0 ? (struct str){0} : str_from(record, (size_t)at + strlen("\"eventTime\":\""));
+    ptrdiff_t end = str_chr(rest, '"');
+    return end < 0 ? (struct str){0} : str_head(rest, (size_t)end);
+}
+
+static void send_batch(struct sender *s, size_t n, int64_t now_ms, struct err *e)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct queued *q = s->batch[i].event;
+        s->why[i][0] = 0;
+        s->results[i] = SEND_RETRY;
+        s->refs[i] = (struct event_ref){.event_name = q->row.name,
+                                        .bucket = q->row.bucket,
+                                        .key = q->row.key,
+                                        .record = q->row.record,
+                                        .event_time = record_time(q->row.record),
+                                        .sequencer = q->seq,
+                                        .removed = str_eq(q->row.name, event_name_text(EVENT_REMOVED_DELETE)),
+                                        .stale = q->row.stale,
+                                        .attempts = s->batch[i].lane ? s->batch[i].lane->tries : 0,
+                                        .why = s->why[i]};
+    }
+    crash_point(CRASH_EVENT_BEFORE_SEND);
+    s->type->send(s->self, s->refs, n, s->results, deadline(s, now_ms, SEND_MS), e);
+    crash_point(CRASH_EVENT_SENT);
+}
+
+static int64_t idle_step(struct sender *s, int64_t now_ms)
+{
+    int64_t due = queue_next_due(s);
+    if (!s->type->idle)
+        return due;
+    if (now_ms - s->last_work_ms >= IDLE_MS) {
+        struct err e = {0};
+        s->last_work_ms = now_ms;
+        if (!s->type->idle(s->self, deadline(s, now_ms, CONNECT_MS), &e)) {
+            s->type->disconnect(s->self);
+            s->connected = false;
+            s->retry_at_ms = clock_mono_ms() + sender_backoff(s, ++s->fails, e.retry_after_ms);
+            sender_offline(s, e.text);
+            return s->retry_at_ms;
+        }
+    }
+    return s->last_work_ms + IDLE_MS < due ? s->last_work_ms + IDLE_MS : due;
+}
+
+/* The store took no removal, or gave no rows: nothing more is sent that could not be forgotten again. */
+static int64_t halt(struct sender *s, const char *reason)
+{
+    s->halted = true;
+    sender_offline(s, reason);
+    return INT64_MAX;
+}
+
+int64_t sender_step(struct sender *s, int64_t now_ms)
+{
+    struct err e = {0};
+    if (!s->self || s->halted)
+        return INT64_MAX;
+    if (now_ms < s->retry_at_ms)
+        return s->retry_at_ms;
+    if (!s->connected && !connect_target(s, now_ms))
+        return s->retry_at_ms;
+    if (!queue_fill(s, &e)) {
+        s->retry_at_ms = now_ms + BACKOFF_MAX_MS;
+        log_error(s->label, "queued events cannot be read: %s", e.text);
+        sender_offline(s, e.text);
+        return s->retry_at_ms;
+    }
+    size_t n = queue_pick(s, now_ms, s->broken);
+    int64_t next = now_ms;
+    if (n > 0) {
+        send_batch(s, n, now_ms, &e);
+        s->last_work_ms = clock_mono_ms();
+        settle(s, n, s->last_work_ms, &e);
+        queue_compact(s);
+        if (s->retry_at_ms > now_ms)
+            next = s->retry_at_ms;
+    } else if (!atomic_load(&s->news) && (!s->backlog || s->lane_events >= LANE_EVENTS)) {
+        next = idle_step(s, now_ms);
+    }
+    if (!remove_resolved(s))
+        return halt(s, "the store cannot be written; events are delivered again after the restart");
+    return next;
+}
+
+/* --- the thread --------------------------------------------------------------------------------------------------- */
+
+void sender_wake(void *arg)
+{
+    struct sender *s = arg;
+    if (!atomic_load(&s->want_wake) || !atomic_exchange(&s->want_wake, false))
+        return;
+    atomic_store(&s->news, true);
+    mutex_lock(&s->mutex);
+    cond_broadcast(&s->cond);
+    mutex_unlock(&s->mutex);
+}
+
+/* Waits until `until_ms`, or until there is news when the sender waits for nothing else. False: stop. */
+static bool wait_next(struct sender *s, int64_t until_ms)
+{
+    mutex_lock(&s->mutex);
+    bool deaf = s->halted || until_ms == s->retry_at_ms;
+    while (!s->stopping && (deaf || !atomic_load(&s->news)) && clock_mono_ms() < until_ms) {
+        if (until_ms == INT64_MAX)
+            cond_wait(&s->cond, &s->mutex);
+        else
+            (void)cond_wait_until(&s->cond, &s->mutex, until_ms);
+    }
+    bool go_on = !s->stopping;
+    mutex_unlock(&s->mutex);
+    return go_on;
+}
+
+static void *sender_run(void *arg)
+{
+    struct sender *s = arg;
+    int64_t next;
+    do
+        next = sender_step(s, clock_mono_ms());
+    while (wait_next(s, next));
+    return NULL;
+}
+
+void sender_start(struct sender *s)
+{
+    s->thread = thread_start("sender", sender_run, s);
+    s->running = true;
+}
+
+void sender_ask_stop(struct sender *s, int64_t deadline_ms)
+{
+    atomic_store(&s->stop_ms, deadline_ms);
+    mutex_lock(&s->mutex);
+    s->stopping = true;
+    cond_broadcast(&s->cond);
+    mutex_unlock(&s->mutex);
+    if (s->self && s->type->hasten)
+        s->type->hasten(s->self, deadline_ms);
+}
+
+void sender_join(struct sender *s)
+{
+    if (s->running)
+        thread_join(s->thread);
+    s->running = false;
+    (void)sender_settled(s);
+}

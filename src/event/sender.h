@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One sender: what it holds in memory, and the pieces of a step. A step looks at the clock once, sends at most one batch
+ * and settles what became of it; the thread (sender.c) does nothing but call it and wait, so that tests drive it by hand.
+ *
+ * Unresolved events are in one of three places, and every event before `scan_next` that is in none of them is resolved:
+ * - the window: loaded rows, in order of their numbers; no key of it is in a lane
+ * - lanes: one per key that has failed while others went through (or that floods the window): its events as numbers in
+ *   order, the first one loaded when it is due
+ * - the rows from `scan_next` on, not read yet. */
+#ifndef BELFRY_EVENT_SENDER_H
+#define BELFRY_EVENT_SENDER_H
+
+#include <stdatomic.h>
+
+#include "base/thread.h"
+#include "event/delivery.h"
+#include "event/outbox_row.h"
+
+#define WINDOW_EVENTS    256
+#define WINDOW_BYTES     (8u << 20)
+#define LANE_EVENTS      (4u << 20) /* over all lanes; beyond it nothing more is read until lanes move */
+#define PROBE_KEYS       16
+#define REJECTS_TO_BREAK 5
+#define DEAD_FAILURES    10
+#define DEAD_AFTER_MS    600000
+#define BACKOFF_MIN_MS   100
+#define BACKOFF_MAX_MS   30000
+#define RETRY_AFTER_MAX  3600000
+#define CONNECT_MS       5000
+#define SEND_MS          60000
+#define IDLE_MS          5000
+#define RANGE_ROWS       32 /* from so many on, a range delete is better than single ones */
+
+/* A queued event in memory. */
+struct queued {
+    uint64_t seq, key_hash;
+    char *bytes; /* the row's value; row points into it */
+    size_t size;
+    struct outbox_row row;
+};
+
+struct lane {
+    char *key; /* bucket, NUL, key */
+    size_t key_n;
+    uint64_t key_hash;
+    uint64_t *seqs; /* n numbers from `at` on */
+    size_t at, n, cap;
+    struct queued head; /* the first, when loaded (head.bytes) */
+    unsigned tries;     /* of the first event, for its back-off */
+    unsigned failures;  /* those that count: others went through meanwhile */
+    uint64_t oks_mark;  /* sender's `oks` at the last one that counted */
+    int64_t first_failure_ms, next_try_ms;
+};
+
+/* A resolved event on its way out of the rows. */
+struct resolved {
+    uint64_t seq;
+    size_t size;
+    char *dead; /* the row of its dead letter, or NULL */
+    size_t dead_n;
+};
+/* One write that removes what was resolved; at most one is under way. */
+struct removal {
+    struct kv_commit commit;
+    struct resolved *v;
+    size_t n, cap;
+    uint64_t from, oldest; /* cursor before and after */
+};
+
+/* An event of the batch at hand: in the window, or first of a lane. */
+struct picked {
+    struct queued *event;
+    struct lane *lane; /* NULL: in the window */
+};
+
+struct sender {
+    /* fixed once opened */
+    struct delivery *delivery;
+    struct kv *kv;
+    const struct target_type *type;
+    struct arena arena; /* settings and id */
+    struct str id;
+    char label[64]; /* "webhook:primary", for the log */
+    uint32_t number;
+    const struct target_common *conf;
+    void *self; /* NULL: settings are wrong, see reason; sends nothing */
+    int64_t dead_limit;
+
+    /* the sender's thread only */
+    bool connected, broken, halted, running;
+    bool told_offline; /* the log knows that it is offline or broken */
+    bool send_failed;  /* the last failure was a send: a connection alone does not make up for it */
+    unsigned fails;    /* in a row, for the back-off */
+    unsigned streak;   /* REJECTs without a success between */
+    int64_t retry_at_ms, last_work_ms;
+    uint64_t scan_next, cursor, oks, rng;
+    bool backlog; /* more rows were there than fitted */
+    bool thin;    /* the last batch was not full */
+    struct queued window[WINDOW_EVENTS];
+    size_t n_window, window_bytes;
+    struct lane *lanes; /* max_batch of them at most */
+    size_t n_lanes, lane_events;
+    struct picked *batch;
+    struct event_ref *refs;
+    enum send_result *results;
+    char (*why)[SEND_WHY];
+    struct resolved *out; /* resolved in this step */
+    size_t n_out, cap_out;
+    struct removal removal;
+    int64_t dead; /* dead letters there are */
+
+    /* any thread */
+    _Atomic bool want_wake, news; /* the sender wants to hear of a commit; there was one */
+    _Atomic uint64_t sent, retries, rejected, dropped;
+    _Atomic int64_t stop_ms; /* steady ms by which a call has to end; INT64_MAX: no stop */
+
+    struct mutex mutex; /* RANK_SENDER; for what follows */
+    struct cond cond;
+    bool stopping, removing, remove_failed;
+    enum target_status status;
+    char reason[300];
+    uint64_t oldest; /* number of the oldest unresolved event */
+    pthread_t thread;
+};
+
+/* --- sender.c: life and steps */
+struct sender *sender_new(struct delivery *d, struct kv *kv, const struct target_type *type, struct str id,
+                          uint32_t number);
+/* Reads cursor and counters; after the files of queue_dir were taken in. False: the rows cannot be read. */
+bool sender_load(struct sender *s, struct err *e);
+void sender_free(struct sender *s);
+/* One step at `now`; returns when the next one is due (steady ms, INT64_MAX: when a commit wakes it). */
+int64_t sender_step(struct sender *s, int64_t now_ms);
+/* Waits until no removal is under way; false when the store has failed. */
+bool sender_settled(struct sender *s);
+void sender_start(struct sender *s);
+void sender_ask_stop(struct sender *s, int64_t deadline_ms);
+void sender_join(struct sender *s);
+/* For kv_txn_on_commit; arg is the sender. */
+void sender_wake(void *arg);
+/* How long to wait after `fails` failures in a row: 0.1 s up to a bound that doubles to 30 s, at random. */
+int64_t sender_backoff(struct sender *s, unsigned fails, int64_t retry_after_ms);
+
+/* --- sender_state.c: what others see */
+void sender_offline(struct sender *s, const char *reason);
+void sender_online(struct sender *s);
+void sender_break(struct sender *s, const char *reason);
+void sender_set_reason(struct sender *s, const char *reason);
+int64_t sender_queued(struct sender *s);
+
+/* --- sender_queue.c: window and lanes */
+/* Reads rows into window and lanes; false and err when they cannot be read. */
+bool queue_fill(struct sender *s, struct err *e);
+/* The batch of this step into s->batch: what is due, at most one event per key where the kind asks for it (and in a
+ * probe). Returns their number. */
+size_t queue_pick(struct sender *s, int64_t now_ms, bool probe);
+/* Parks the key of a window event; the lane, or NULL when there are as many as there may be. Pointers into the window are
+ * no longer valid. */
+struct lane *queue_park(struct sender *s, const struct queued *q);
+/* The event is resolved: its row goes with the next removal, into the dead letters when `dead_reason`. */
+void queue_resolve(struct sender *s, struct picked *p, uint32_t attempts, const char *dead_reason);
+/* Closes up after what was resolved or parked, and drops lanes without events. */
+void queue_compact(struct sender *s);
+uint64_t queue_oldest(const struct sender *s);
+int64_t queue_next_due(const struct sender *s); /* of the lanes; INT64_MAX: none */
+void queue_release(struct sender *s);
+
+/* --- sender_settle.c: from outcomes to states. s->batch[0..n) was sent with s->results. */
+void settle(struct sender *s, size_t n, int64_t now_ms, const struct err *e);
+
+/* --- sender_remove.c */
+/* Writes what was resolved; waits for the removal before it. False when the store has failed. */
+bool remove_resolved(struct sender *s);
+
+#endif

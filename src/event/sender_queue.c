@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The unresolved events of a sender: reading rows, choosing a batch, lanes of keys that wait. */
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "event/sender.h"
+
+static uint64_t key_hash(struct str bucket, struct str key)
+{
+    uint64_t h = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
+    for (size_t i = 0; i < bucket.n; i++)
+        h = (h ^ (unsigned char)bucket.p[i]) * UINT64_C(0x100000001b3);
+    h *= UINT64_C(0x100000001b3);
+    for (size_t i = 0; i < key.n; i++)
+        h = (h ^ (unsigned char)key.p[i]) * UINT64_C(0x100000001b3);
+    return h;
+}
+
+static bool same_key(const struct queued *a, const struct queued *b)
+{
+    return a->key_hash == b->key_hash && str_eq(a->row.key, b->row.key) &&
+           str_eq(a->row.bucket, b->row.bucket);
+}
+
+static void queued_release(struct queued *q)
+{
+    free(q->bytes);
+    q->bytes = NULL;
+}
+
+/* False when the value is not one of ours. */
+static bool queued_load(struct queued *q, uint64_t seq, struct str value)
+{
+    *q = (struct queued){.seq = seq, .size = value.n};
+    q->bytes = x_malloc(value.n + 1);
+    memcpy(q->bytes, value.p, value.n);
+    if (outbox_row_decode(str_n(q->bytes, value.n), &q->row)) {
+        q->key_hash = key_hash(q->row.bucket, q->row.key);
+        return true;
+    }
+    q->row = (struct outbox_row){.record = str_n(q->bytes, value.n)};
+    return false;
+}
+
+/* --- lanes -------------------------------------------------------------------------------------------------------- */
+
+static struct lane *lane_of(struct sender *s, const struct queued *q)
+{
+    for (size_t i = 0; i < s->n_lanes; i++) {
+        struct lane *l = &s->lanes[i];
+        if (l->key_hash == q->key_hash && l->key_n == q->row.bucket.n + 1 + q->row.key.n &&
+            memcmp(l->key, q->row.bucket.p, q->row.bucket.n) == 0 &&
+            memcmp(l->key + q->row.bucket.n + 1, q->row.key.p, q->row.key.n) == 0)
+            return l;
+    }
+    return NULL;
+}
+
+static void lane_push(struct sender *s, struct lane *l, uint64_t seq)
+{
+    if (l->at > 0 && l->at + l->n == l->cap) {
+        memmove(l->seqs, l->seqs + l->at, l->n * sizeof(*l->seqs));
+        l->at = 0;
+    }
+    if (l->n == l->cap) {
+        l->cap = l->cap ? l->cap * 2 : 8;
+        l->seqs = x_realloc(l->seqs, l->cap * sizeof(*l->seqs));
+    }
+    l->seqs[l->at + l->n++] = seq;
+    s->lane_events++;
+}
+
+static void lane_pop(struct sender *s, struct lane *l)
+{
+    queued_release(&l->head);
+    l->at++;
+    l->n--;
+    s->lane_events--;
+    l->tries = l->failures = 0;
+    l->first_failure_ms = l->next_try_ms = 0;
+}
+
+struct lane *queue_park(struct sender *s, const struct queued *q)
+{
+    if (s->n_lanes == s->type->max_batch)
+        return NULL;
+    struct lane *l = &s->lanes[s->n_lanes++];
+    struct queued key = *q;
+    *l = (struct lane){.key_n = key.row.bucket.n + 1 + key.row.key.n, .key_hash = key.key_hash};
+    l->key = x_calloc(1, l->key_n);
+    memcpy(l->key, key.row.bucket.p, key.row.bucket.n);
+    memcpy(l->key + key.row.bucket.n + 1, key.row.key.p, key.row.key.n);
+    /* Views of the key stay valid: their bytes move into the lane's head, or the event behind q is released last. */
+    char *last = NULL;
+    for (size_t i = 0; i < s->n_window; i++) {
+        struct queued *w = &s->window[i];
+        if (!w->bytes || !same_key(w, &key))
+            continue;
+        lane_push(s, l, w->seq);
+        s->window_bytes -= w->size;
+        if (l->n == 1) {
+            l->head = *w;
+        } else if (w->bytes == key.bytes) {
+            last = w->bytes;
+        } else {
+            free(w->bytes);
+        }
+        w->bytes = NULL;
+    }
+    free(last);
+    return l;
+}
+
+static void resolve_damaged(struct sender *s, struct picked *p)
+{
+    log_error(s->label, "a queued event is damaged and becomes a dead letter (number %llu)",
+              (unsigned long long)p->event->seq);
+    queue_resolve(s, p, 0, "the queued row is damaged");
+}
+
+/* The first event of a lane, read again when it is not at hand. A row that is gone is dropped. */
+static bool lane_load(struct sender *s, struct lane *l)
+{
+    while (l->n > 0 && !l->head.bytes) {
+        struct kv_value v;
+        struct err e = {0};
+        struct row_key k = outbox_key(s->number, l->seqs[l->at]);
+        enum kv_result r = kv_get(s->kv, KV_QUEUE, row_key_str(&k), 0, &v, &e);
+        if (r == KV_MISSING) {
+            lane_pop(s, l);
+            continue;
+        }
+        if (r != KV_FOUND) {
+            log_error(s->label, "a queued event cannot be read: %s", e.text);
+            return false;
+        }
+        bool good = queued_load(&l->head, l->seqs[l->at], v.data);
+        kv_value_release(&v);
+        if (!good)
+            resolve_damaged(s, &(struct picked){&l->head, l});
+    }
+    return l->n > 0;
+}
+
+/* --- reading ------------------------------------------------------------------------------------------------------ */
+
+static void take_row(struct sender *s, uint64_t seq, struct str value)
+{
+    struct queued q;
+    if (!queued_load(&q, seq, value)) {
+        resolve_damaged(s, &(struct picked){&q, NULL});
+        return;
+    }
+    struct lane *l = lane_of(s, &q);
+    if (l) {
+        lane_push(s, l, seq);
+        queued_release(&q);
+        return;
+    }
+    s->window[s->n_window++] = q;
+    s->window_bytes += q.size;
+}
+
+static bool has_room(const struct sender *s)
+{
+    return s->n_window < WINDOW_EVENTS && s->window_bytes < WINDOW_BYTES && s->lane_events < LANE_EVENTS;
+}
+
+bool queue_fill(struct sender *s, struct err *e)
+{
+    if ((!s->backlog && !atomic_load(&s->news)) || (!s->thin && s->n_window >= s->type->max_batch))
+        return true;
+    /* Much was at hand and yet the batch was not full: one key floods the window. It waits in a lane, so that others can
+     * be read. */
+    if (s->thin && s->backlog && s->n_window >= WINDOW_EVENTS / 2 && s->n_lanes < s->type->max_batch / 2) {
+        (void)queue_park(s, &s->window[0]);
+        queue_compact(s);
+    }
+    /* Asked for before looking: a commit is either seen by the scan, or wakes us after it. */
+    atomic_store(&s->news, false);
+    atomic_store(&s->want_wake, true);
+    struct row_key first = outbox_key(s->number, s->scan_next), end = outbox_key(s->number + 1, 0);
+    struct kv_scan *scan = kv_scan_open(s->kv, KV_QUEUE, row_key_str(&first), row_key_str(&end));
+    struct str key, value;
+    s->backlog = false;
+    while (true) {
+        uint64_t seq;
+        if (!has_room(s)) {
+            s->backlog = true;
+            break;
+        }
+        if (!kv_scan_next(scan, &key, &value))
+            break;
+        if (!outbox_key_seq(key, &seq))
+            continue;
+        take_row(s, seq, value);
+        s->scan_next = seq + 1;
+    }
+    bool ok = s->backlog || !kv_scan_failed(scan, e);
+    if (!ok)
+        s->backlog = true; /* look again when the back-off is over */
+    kv_scan_close(scan);
+    return ok;
+}
+
+/* --- choosing ----------------------------------------------------------------------------------------------------- */
+
+static bool key_in_batch(const struct sender *s, size_t n, const struct queued *q)
+{
+    for (size_t i = 0; i < n; i++)
+        if (same_key(s->batch[i].event, q))
+            return true;
+    return false;
+}
+
+static size_t pick_lanes(struct sender *s, int64_t now_ms, bool probe, size_t max)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < s->n_lanes && n < max; i++) {
+        struct lane *l = &s->lanes[i];
+        if ((!probe && l->next_try_ms > now_ms) || !lane_load(s, l))
+            continue;
+        s->batch[n++] = (struct picked){&l->head, l};
+    }
+    return n;
+}
+
+/* Is there an earlier event of the same key in the window? */
+static bool is_behind(const struct sender *s, size_t at)
+{
+    for (size_t i = 0; i < at; i++)
+        if (same_key(&s->window[i], &s->window[at]))
+            return true;
+    return false;
+}
+
+/* After a batch of which nothing went through: other keys than those, in turn, so that a few that never work do not stand
+ * before all others for ever. */
+static size_t pick_others(struct sender *s, size_t n, size_t max)
+{
+    size_t start = s->n_window > 0 ? s->fails * max % s->n_window : 0;
+    for (size_t i = 0; i < s->n_window && n < max; i++) {
+        size_t at = (start + i) % s->n_window;
+        if (!is_behind(s, at) && !key_in_batch(s, n, &s->window[at]))
+            s->batch[n++] = (struct picked){&s->window[at], NULL};
+    }
+    return n;
+}
+
+size_t queue_pick(struct sender *s, int64_t now_ms, bool probe)
+{
+    size_t max = probe && s->type->max_batch > PROBE_KEYS ? PROBE_KEYS : s->type->max_batch;
+    size_t n = pick_lanes(s, now_ms, probe, max);
+    if (probe || s->send_failed)
+        return pick_others(s, n, max);
+    for (size_t i = 0; i < s->n_window && n < max; i++) {
+        struct queued *q = &s->window[i];
+        if (!s->type->one_per_key || !key_in_batch(s, n, q))
+            s->batch[n++] = (struct picked){q, NULL};
+    }
+    s->thin = n < max;
+    return n;
+}
+
+/* --- resolving ---------------------------------------------------------------------------------------------------- */
+
+static void encode_dead(struct sender *s, const struct queued *q, uint32_t attempts, const char *reason,
+                        struct resolved *r)
+{
+    struct buf b;
+    struct outbox_row row = q->row;
+    int64_t now = clock_real_ns();
+    row.attempts = attempts;
+    row.reason = str_c(reason);
+    row.dead_ns = now ? now : 1;
+    buf_init(&b, q->size + strlen(reason) + 64);
+    outbox_row_encode(&row, &b);
+    BUG_ON(b.failed);
+    r->dead = b.p;
+    r->dead_n = b.len;
+    s->dead++;
+}
+
+void queue_resolve(struct sender *s, struct picked *p, uint32_t attempts, const char *dead_reason)
+{
+    if (s->n_out == s->cap_out) {
+        s->cap_out = s->cap_out ? s->cap_out * 2 : 64;
+        s->out = x_realloc(s->out, s->cap_out * sizeof(*s->out));
+    }
+    struct resolved *r = &s->out[s->n_out++];
+    *r = (struct resolved){.seq = p->event->seq, .size = p->event->size};
+    if (dead_reason)
+        encode_dead(s, p->event, attempts, dead_reason, r);
+    if (p->lane)
+        lane_pop(s, p->lane);
+    else
+        queued_release(p->event);
+}
+
+void queue_compact(struct sender *s)
+{
+    size_t kept = 0;
+    s->window_bytes = 0;
+    for (size_t i = 0; i < s->n_window; i++) {
+        if (!s->window[i].bytes)
+            continue;
+        s->window_bytes += s->window[i].size;
+        s->window[kept++] = s->window[i];
+    }
+    s->n_window = kept;
+    kept = 0;
+    for (size_t i = 0; i < s->n_lanes; i++) {
+        struct lane *l = &s->lanes[i];
+        if (l->n > 0) {
+            s->lanes[kept++] = *l;
+            continue;
+        }
+        free(l->key);
+        free(l->seqs);
+    }
+    s->n_lanes = kept;
+}
+
+uint64_t queue_oldest(const struct sender *s)
+{
+    uint64_t oldest = s->scan_next;
+    for (size_t i = 0; i < s->n_window; i++)
+        if (s->window[i].bytes && s->window[i].seq < oldest)
+            oldest = s->window[i].seq;
+    for (size_t i = 0; i < s->n_lanes; i++)
+        if (s->lanes[i].n > 0 && s->lanes[i].seqs[s->lanes[i].at] < oldest)
+            oldest = s->lanes[i].seqs[s->lanes[i].at];
+    return oldest;
+}
+
+int64_t queue_next_due(const struct sender *s)
+{
+    int64_t due = INT64_MAX;
+    for (size_t i = 0; i < s->n_lanes; i++)
+        if (s->lanes[i].next_try_ms < due)
+            due = s->lanes[i].next_try_ms;
+    return due;
+}
+
+void queue_release(struct sender *s)
+{
+    for (size_t i = 0; i < s->n_window; i++)
+        free(s->window[i].bytes);
+    for (size_t i = 0; i < s->n_lanes; i++) {
+        free(s->lanes[i].key);
+        free(s->lanes[i].seqs);
+        free(s->lanes[i].head.bytes);
+    }
+    for (size_t i = 0; i < s->n_out; i++)
+        free(s->out[i].dead);
+    free(s->lanes);
+    free(s->out);
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Taking resolved events out of the rows: one plain unsynced write with the rows, the counters and the cursor. It is
+ * written while the next batch is being sent; so what a crash can repeat is that batch and the one before it. */
+#include <stdlib.h>
+
+#include "base/crash.h"
+#include "base/log.h"
+#include "event/sender.h"
+
+#define REMOVE_ROWS  1000
+#define REMOVE_BYTES (KV_TXN_BYTES / 2)
+
+static void put_cursor(struct kv_txn *t, uint32_t number, uint64_t seq)
+{
+    struct buf b;
+    struct row_key k = cursor_key(number);
+    buf_init(&b, 16);
+    buf_be64(&b, seq);
+    kv_txn_put(t, KV_META, row_key_str(&k), buf_view(&b));
+    buf_release(&b);
+}
+
+/* Everything up to the oldest unresolved row by one range when there is much of it, the rest one by one. */
+static void delete_rows(struct kv_txn *t, const struct sender *s, const struct removal *r)
+{
+    size_t before = 0;
+    for (size_t i = 0; i < r->n; i++)
+        before += r->v[i].seq < r->oldest;
+    bool range = before >= RANGE_ROWS;
+    if (range) {
+        struct row_key first = outbox_key(s->number, r->from), end = outbox_key(s->number, r->oldest);
+        kv_txn_del_range(t, KV_QUEUE, row_key_str(&first), row_key_str(&end));
+    }
+    for (size_t i = 0; i < r->n; i++) {
+        struct row_key k = outbox_key(s->number, r->v[i].seq);
+        if (!range || r->v[i].seq >= r->oldest)
+            kv_txn_del(t, KV_QUEUE, row_key_str(&k));
+    }
+}
+
+static bool remove_txn(struct kv_txn *t, void *ctx)
+{
+    struct sender *s = ctx;
+    const struct removal *r = &s->removal;
+    int64_t rows[KV_COUNTERS] = {0}, dead[KV_COUNTERS] = {0};
+    delete_rows(t, s, r);
+    for (size_t i = 0; i < r->n; i++) {
+        rows[0]--;
+        rows[1] -= (int64_t)r->v[i].size;
+        if (!r->v[i].dead)
+            continue;
+        struct row_key k = dead_letter_key(s->number, r->v[i].seq);
+        kv_txn_put(t, KV_QUEUE, row_key_str(&k), str_n(r->v[i].dead, r->v[i].dead_n));
+        dead[0]++;
+        dead[1] += (int64_t)r->v[i].dead_n;
+    }
+    struct row_key count = outbox_counter_key(s->number), dead_count = dead_letter_counter_key(s->number);
+    kv_txn_add(t, row_key_str(&count), rows);
+    if (dead[0] > 0)
+        kv_txn_add(t, row_key_str(&dead_count), dead);
+    put_cursor(t, s->number, r->oldest);
+    return true;
+}
+
+/* On the committer's thread. */
+static void remove_done(void *ctx, enum kv_outcome outcome)
+{
+    struct sender *s = ctx;
+    if (outcome == KV_COMMITTED)
+        crash_point(CRASH_EVENT_REMOVED);
+    for (size_t i = 0; i < s->removal.n; i++)
+        free(s->removal.v[i].dead);
+    mutex_lock(&s->mutex);
+    s->removal.n = 0;
+    s->removing = false;
+    if (outcome != KV_COMMITTED)
+        s->remove_failed = true;
+    cond_broadcast(&s->cond);
+    mutex_unlock(&s->mutex);
+}
+
+bool sender_settled(struct sender *s)
+{
+    mutex_lock(&s->mutex);
+    while (s->removing)
+        cond_wait(&s->cond, &s->mutex);
+    bool ok = !s->remove_failed;
+    mutex_unlock(&s->mutex);
+    return ok;
+}
+
+/* Moves as much of what was resolved into the removal as one write may hold. */
+static void fill_removal(struct sender *s)
+{
+    struct removal *r = &s->removal;
+    size_t n = 0, bytes = 0;
+    while (n < s->n_out && n < REMOVE_ROWS && (n == 0 || bytes + s->out[n].dead_n < REMOVE_BYTES))
+        bytes += 64 + s->out[n++].dead_n;
+    if (r->cap < n) {
+        r->cap = n;
+        r->v = x_realloc(r->v, n * sizeof(*r->v));
+    }
+    memcpy(r->v, s->out, n * sizeof(*r->v));
+    s->n_out -= n;
+    memmove(s->out, s->out + n, s->n_out * sizeof(*s->out));
+    r->n = n;
+    r->from = s->cursor;
+    r->oldest = queue_oldest(s);
+    for (size_t i = 0; i < s->n_out; i++) /* the cursor may not pass a row that is still there */
+        r->oldest = s->out[i].seq < r->oldest ? s->out[i].seq : r->oldest;
+    s->cursor = r->oldest;
+    r->commit = (struct kv_commit){
+        .fn = remove_txn, .done = remove_done, .ctx = s, .flags = KV_PLAIN | KV_NOSYNC, .bytes = bytes + 256};
+}
+
+bool remove_resolved(struct sender *s)
+{
+    while (s->n_out > 0) {
+        if (!sender_settled(s))
+            return false;
+        fill_removal(s);
+        mutex_lock(&s->mutex);
+        s->removing = true;
+        s->oldest = s->cursor;
+        mutex_unlock(&s->mutex);
+        kv_commit(s->kv, &s->removal.commit);
+    }
+    return true;
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * From the outcomes of a batch to the state of its events and of the target: what is removed, what waits in a lane, what
+ * becomes a dead letter, when the target counts as offline or broken. */
+#include <stdio.h>
+
+#include "base/log.h"
+#include "event/sender.h"
+
+struct outcome {
+    size_t ok, retry, reject, fresh; /* fresh: not from a lane */
+};
+
+/* Where several events of a key ride in one batch, those behind one that failed have to be sent again after it. */
+static void keep_order(struct sender *s, size_t n)
+{
+    if (s->type->one_per_key)
+        return;
+    for (size_t i = 1; i < n; i++) {
+        for (size_t j = 0; j < i && s->results[i] != SEND_RETRY; j++) {
+            const struct queued *a = s->batch[i].event, *b = s->batch[j].event;
+            if (s->results[j] == SEND_RETRY && a->key_hash == b->key_hash && str_eq(a->row.key, b->row.key) &&
+                str_eq(a->row.bucket, b->row.bucket))
+                s->results[i] = SEND_RETRY;
+        }
+    }
+}
+
+static struct outcome count_outcomes(struct sender *s, size_t n)
+{
+    struct outcome o = {0};
+    for (size_t i = 0; i < n; i++) {
+        o.ok += s->results[i] == SEND_OK;
+        o.retry += s->results[i] == SEND_RETRY;
+        o.reject += s->results[i] == SEND_REJECT;
+        o.fresh += s->batch[i].lane == NULL;
+    }
+    atomic_fetch_add(&s->sent, o.ok);
+    atomic_fetch_add(&s->retries, o.retry);
+    atomic_fetch_add(&s->rejected, o.reject);
+    return o;
+}
+
+static const char *reason_of(const struct sender *s, size_t i, const struct err *e)
+{
+    return s->why[i][0] ? s->why[i] : e->text[0] ? e->text : "no reason given";
+}
+
+static void dead_letter(struct sender *s, size_t i, uint32_t attempts, const char *reason)
+{
+    const struct outbox_row *row = &s->batch[i].event->row;
+    log_warn(s->label, "%.*s of %.*s/%.*s becomes a dead letter: %s", STR_FMT(row->name),
+             STR_FMT(row->bucket), STR_FMT(row->key), reason);
+    queue_resolve(s, &s->batch[i], attempts, reason);
+}
+
+/* May the event become a dead letter? When they are full the target counts as broken, and the event stays. */
+static bool may_die(struct sender *s)
+{
+    if (s->dead < s->dead_limit)
+        return true;
+    char text[160];
+    (void)snprintf(text, sizeof(text),
+                   "its dead letters are full (%lld): look at what is refused, then raise "
+                   "dead_letter_limit",
+                   (long long)s->dead);
+    sender_break(s, text);
+    return false;
+}
+
+static void settle_reject(struct sender *s, size_t i, bool any_ok, const struct err *e)
+{
+    if (s->broken)
+        return; /* nothing moves any more; the event stays where it is */
+    if (!any_ok && ++s->streak >= REJECTS_TO_BREAK) {
+        sender_break(s, reason_of(s, i, e));
+        return;
+    }
+    if (may_die(s))
+        dead_letter(s, i, s->batch[i].lane ? s->batch[i].lane->tries + 1 : 1, reason_of(s, i, e));
+}
+
+/* A lane whose first event failed once more. */
+static void lane_failed(struct sender *s, size_t i, struct lane *l, int64_t now_ms, const struct err *e)
+{
+    l->tries++;
+    if (s->oks >
+        l->oks_mark) { /* others went through since the last time: it is this event, not the target */
+        l->oks_mark = s->oks;
+        if (l->failures++ == 0)
+            l->first_failure_ms = now_ms;
+    }
+    l->next_try_ms = now_ms + sender_backoff(s, l->tries, e->retry_after_ms);
+    if (l->failures >= DEAD_FAILURES && now_ms - l->first_failure_ms >= DEAD_AFTER_MS && may_die(s))
+        dead_letter(s, i, l->tries, reason_of(s, i, e));
+}
+
+/* An event that has to be tried again while the target works: its key waits by itself. */
+static void settle_retry(struct sender *s, size_t i, uint64_t oks_before, int64_t now_ms, const struct err *e)
+{
+    struct picked *p = &s->batch[i];
+    if (p->lane) {
+        lane_failed(s, i, p->lane, now_ms, e);
+        return;
+    }
+    struct lane *l = p->event->bytes ? queue_park(s, p->event) : NULL;
+    if (l) {
+        l->oks_mark = oks_before;
+        *p = (struct picked){&l->head, l};
+        lane_failed(s, i, l, now_ms, e);
+    } else if (p->event
+                   ->bytes) { /* no lane is free: it stays in the window, and the whole target slows down */
+        int64_t at = now_ms + sender_backoff(s, 0, 0);
+        s->retry_at_ms = at > s->retry_at_ms ? at : s->retry_at_ms;
+    }
+}
+
+/* Nothing went through and nothing was refused: it is the target. */
+static void settle_down(struct sender *s, int64_t now_ms, const struct err *e)
+{
+    s->type->disconnect(s->self);
+    s->connected = false;
+    s->send_failed = true;
+    s->retry_at_ms = now_ms + sender_backoff(s, ++s->fails, e->retry_after_ms);
+    if (atomic_load(&s->stop_ms) == INT64_MAX) /* else it was cut short by us */
+        sender_offline(s, e->text[0] ? e->text : "no reason given");
+}
+
+/* A probe of a broken target; true when it ended that state. */
+static bool settle_probe(struct sender *s, const struct outcome *o, int64_t now_ms, const struct err *e)
+{
+    if (o->ok > 0) {
+        s->broken = false;
+        s->streak = 0;
+        return true;
+    }
+    if (o->reject == 0) {
+        s->type->disconnect(s->self);
+        s->connected = false;
+    }
+    s->retry_at_ms = now_ms + sender_backoff(s, ++s->fails, e->retry_after_ms);
+    if (e->text[0] && s->dead < s->dead_limit)
+        sender_set_reason(s, e->text);
+    return false;
+}
+
+void settle(struct sender *s, size_t n, int64_t now_ms, const struct err *e)
+{
+    keep_order(s, n);
+    struct outcome o = count_outcomes(s, n);
+    uint64_t oks_before = s->oks;
+    if (s->broken && !settle_probe(s, &o, now_ms, e))
+        return;
+    if (o.retry == n && o.fresh > 0) {
+        settle_down(s, now_ms, e);
+        return;
+    }
+    s->oks += o.ok;
+    if (o.ok > 0) {
+        s->streak = 0;
+        s->fails = 0;
+        s->send_failed = false;
+        s->retry_at_ms = 0;
+        sender_online(s);
+    }
+    /* What is resolved first, then what moves in memory: parking a key takes it out of the window. */
+    for (size_t i = 0; i < n; i++)
+        if (s->results[i] == SEND_OK)
+            queue_resolve(s, &s->batch[i], 0, NULL);
+    for (size_t i = 0; i < n; i++)
+        if (s->results[i] == SEND_REJECT)
+            settle_reject(s, i, o.ok > 0, e);
+    if (s->broken) {
+        s->retry_at_ms = now_ms + sender_backoff(s, ++s->fails, e->retry_after_ms);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (s->results[i] == SEND_RETRY)
+            settle_retry(s, i, oks_before, now_ms, e);
+    if (o.retry > 0 && e->text[0])
+        sender_set_reason(s, e->text);
+}
