@@ -38,7 +38,8 @@ struct kv_options {
  * named), not readable, full. */
 struct kv *kv_open(const char *dir, const struct kv_options *o, struct err *e);
 struct kv *kv_open_memory(void);
-/* Waits for commits at hand, refuses new ones, syncs, closes. */
+/* Waits for commits at hand, refuses new ones (KV_FAILED), syncs, closes. When it returns no thread may be in a call, nor
+ * a value or scan be open. */
 void kv_close(struct kv *kv);
 
 /* --- reading: any thread
@@ -83,7 +84,8 @@ struct kv_txn;
 enum kv_result kv_txn_get(struct kv_txn *t, enum kv_space space, struct str key, struct kv_value *out);
 void kv_txn_put(struct kv_txn *t, enum kv_space space, struct str key, struct str value);
 void kv_txn_del(struct kv_txn *t, enum kv_space space, struct str key);
-/* Only in KV_PLAIN writes: all keys in [first, end). */
+/* Only in KV_PLAIN writes: all keys in [first, end). Up to 1,024 rows of KV_META or KV_QUEUE go as single deletes; what is
+ * more, or in KV_DATA, leaves a range tombstone, of which thousands slow every scan of that space until a flush. */
 void kv_txn_del_range(struct kv_txn *t, enum kv_space space, struct str first, struct str end);
 
 /* Counter rows (KV_META): KV_COUNTERS signed numbers, big-endian 64 bit. Sums of one batch are written once.
