@@ -130,6 +130,7 @@ void http_resume(struct http_req *pub)
 {
     struct request *r = request_of(pub);
     struct http_conn *c = pub->conn;
+    BUG_ON(!loop_is_current(pub->loop));
     if (!r->paused)
         return;
     r->paused = false;

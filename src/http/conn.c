@@ -23,8 +23,16 @@ static void on_poll(uv_poll_t *h, int status, int events);
 void conn_start(struct http_conn *c)
 {
     struct http_io *io = c->io;
+    int r = uv_poll_init(&io->loop.uv, &c->poll, c->fd);
+    if (r != 0) { /* the kernel's limit of watched descriptors */
+        log_warn("http", "cannot watch a new connection: %s", uv_strerror(r));
+        atomic_fetch_sub_explicit(&c->server->connections, 1, memory_order_relaxed);
+        (void)close(c->fd);
+        tls_unref(c->tls);
+        free(c);
+        return;
+    }
     io->conns++;
-    BUG_ON(uv_poll_init(&io->loop.uv, &c->poll, c->fd) != 0);
     c->poll.data = c;
     c->state = CONN_IDLE;
     timer_set(c, TIMER_IDLE);
@@ -216,13 +224,13 @@ static void on_eof(struct http_conn *c)
         conn_close(c);
 }
 
-static ssize_t receive(struct http_conn *c)
+static ssize_t receive(struct http_conn *c, size_t room)
 {
     ssize_t n;
     if (c->ssl && c->state != CONN_LINGER)
-        return tls_read(c, c->io->rbuf, HTTP_READ_SIZE);
+        return tls_read(c, c->io->rbuf, room);
     do
-        n = recv(c->fd, c->io->rbuf, HTTP_READ_SIZE, 0);
+        n = recv(c->fd, c->io->rbuf, room, 0);
     while (n < 0 && errno == EINTR);
     if (n < 0)
         return errno == EAGAIN || errno == EWOULDBLOCK ? TLS_AGAIN : TLS_FAILED;
@@ -232,7 +240,9 @@ static ssize_t receive(struct http_conn *c)
 static void on_readable(struct http_conn *c)
 {
     for (int i = 0; i < READS_PER_TURN && conn_open(c) && wants_read(c); i++) {
-        ssize_t n = receive(c);
+        /* Before a head less is read: what comes behind it may have to be kept for as long as the request takes. */
+        size_t room = c->state == CONN_REQUEST || c->state == CONN_LINGER ? HTTP_READ_SIZE : HTTP_READ_HEAD;
+        ssize_t n = receive(c, room);
         if (n == TLS_AGAIN)
             return;
         if (n < 0) {
@@ -249,7 +259,7 @@ static void on_readable(struct http_conn *c)
             return;
         }
         conn_feed(c, c->io->rbuf, (size_t)n);
-        if (!c->ssl && (size_t)n < HTTP_READ_SIZE)
+        if (!c->ssl && (size_t)n < room)
             return; /* the socket had no more */
     }
 }

@@ -17,7 +17,8 @@
 #include "base/clock.h"
 #include "http/parse.h"
 
-#define HTTP_READ_SIZE   ((size_t)128 * 1024)   /* shared by all connections of an I/O thread */
+#define HTTP_READ_SIZE   ((size_t)128 * 1024) /* shared by all connections of an I/O thread */
+#define HTTP_READ_HEAD   ((size_t)32 * 1024)
 #define HTTP_RECORD      ((size_t)16 * 1024)    /* plaintext of one TLS record */
 #define HTTP_DISCARD_MAX ((uint64_t)256 * 1024) /* rest of a body that is read to keep a connection */
 #define HTTP_LINGER_MAX \

@@ -65,6 +65,7 @@ static struct str build_head(struct http_conn *c, struct request *r, int status,
 static struct http_conn *begin(struct http_req *pub, int status)
 {
     struct request *r = request_of(pub);
+    BUG_ON(!loop_is_current(pub->loop));
     if (r->self_replied)
         return NULL;
     BUG_ON(pub->replied);
@@ -236,6 +237,7 @@ void http_reply_stream(struct http_req *pub, int status, struct str headers, int
 static struct http_conn *push_begin(struct http_req *pub, size_t n)
 {
     struct request *r = request_of(pub);
+    BUG_ON(!loop_is_current(pub->loop));
     if (pub->gone || !pub->conn || !r->streaming)
         return NULL;
     BUG_ON(!r->asked || r->ended);

@@ -98,12 +98,13 @@ void request_gone(struct request *r)
 
 void http_hold(struct http_req *r)
 {
+    BUG_ON(!loop_is_current(r->loop));
     r->holds++;
 }
 
 void http_release(struct http_req *r)
 {
-    BUG_ON(r->holds == 0);
+    BUG_ON(r->holds == 0 || !loop_is_current(r->loop));
     if (--r->holds == 0 && r->finished)
         request_free(request_of(r));
 }

@@ -72,7 +72,10 @@ static void expire(struct http_conn *c)
 {
     switch (c->timer) {
     case TIMER_HEAD:
-        conn_problem(c, HTTP_REQUEST_TIMEOUT);
+        if (c->scan.lines == 0 && c->in_n <= 2)
+            conn_close(c); /* nothing but an empty line: no request that could be answered */
+        else
+            conn_problem(c, HTTP_REQUEST_TIMEOUT);
         break;
     case TIMER_BODY:
         if (c->req && !c->req->pub.replied)

@@ -195,6 +195,8 @@ static void app_head(void *ctx, struct http_req *r)
     } else if (str_eq_c(r->path, "/held")) {
         j->mode = 'h';
         go_away(j);
+    } else if (str_eq_c(r->path, "/peer")) {
+        http_reply(r, 200, STR(""), str_c(r->peer_ip));
     } else if (str_eq_c(r->path, "/204")) {
         http_reply_empty(r, 204, STR("ETag: x\r\n"), -1);
     } else if (str_eq_c(r->path, "/304")) {

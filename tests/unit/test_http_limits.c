@@ -42,6 +42,11 @@ static void test_deadlines(void **state)
     assert_int_equal(rig.cuts, 1);
 
     c = dial(&rig);
+    say(&c, STR("\r\n"));
+    expect_end(&c); /* no request, no reply */
+    hang_up(&c, false);
+
+    c = dial(&rig);
     say(&c, STR("GET /stream?n=400000000 HTTP/1.1\r\nHost: h\r\n\r\n"));
     WAIT_FOR(rig.not_ok == 1); /* we take nothing */
     hang_up(&c, false);
@@ -157,10 +162,37 @@ static void test_port_taken_and_addresses(void **state)
     for (size_t i = 0; i < COUNT_OF(right); i++) {
         rig_open(&rig, (struct http_options){.address = right[i]});
         struct client c = dial(&rig);
-        expect(&c, GET_HELLO, 200, "hello");
+        expect(&c, STR("GET /peer HTTP/1.1\r\nHost: h\r\n\r\n"), 200, "127.0.0.1");
         hang_up(&c, false);
         rig_close(&rig);
     }
+}
+
+/* The reply is seen although the client is still sending when it is made. */
+static void test_huge_heads(void **state)
+{
+    (void)state;
+    static char big[2 << 20];
+    memset(big, 'x', sizeof big);
+    rig_open(&rig, (struct http_options){0});
+    struct client c = dial(&rig);
+    say(&c, STR("GET /hello HTTP/1.1\r\nHost: h\r\nX: "));
+    (void)try_say(&c, str_n(big, sizeof big));
+    expect_problem(&c, 400, HTTP_HEAD_TOO_LARGE);
+    hang_up(&c, false);
+    c = dial(&rig);
+    say(&c, STR("GET /"));
+    (void)try_say(&c, str_n(big, sizeof big));
+    expect_problem(&c, 400, HTTP_URI_TOO_LONG);
+    hang_up(&c, false);
+    c = dial(&rig); /* the longest that is allowed */
+    say(&c, STR("GET /hello?"));
+    say(&c, str_n(big, 16000));
+    say(&c, STR(" HTTP/1.1\r\nHost: h\r\nX: "));
+    say(&c, str_n(big, 16000));
+    expect(&c, STR("\r\n\r\n"), 200, "hello");
+    hang_up(&c, false);
+    rig_close(&rig);
 }
 
 static void *stop_server(void *arg)
@@ -246,6 +278,7 @@ int main(void)
         cmocka_unit_test(test_connection_limit),
         cmocka_unit_test(test_descriptors_used_up),
         cmocka_unit_test(test_port_taken_and_addresses),
+        cmocka_unit_test(test_huge_heads),
         cmocka_unit_test(test_stop),
         cmocka_unit_test(test_stop_deadline),
     };

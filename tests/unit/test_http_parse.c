@@ -36,6 +36,8 @@ static const struct row rows[] = {
     ROW("Host with port", RL "Host: [::1]:9000\r\n\r\n", TAKEN),
     ROW("absolute form", "GET http://a.b:80/x?y HTTP/1.1\r\n" HOST "\r\n", TAKEN),
     ROW("absolute form without path", "GET HTTPS://a?y HTTP/1.1\r\n" HOST "\r\n", TAKEN),
+    ROW("two slashes", "GET //a//b HTTP/1.1\r\n" HOST "\r\n", TAKEN),
+    ROW("broken escape is the application's", "GET /%zz HTTP/1.1\r\n" HOST "\r\n", TAKEN),
     ROW("asterisk", "OPTIONS * HTTP/1.1\r\n" HOST "\r\n", TAKEN),
     ROW("length", "PUT /a HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\n", TAKEN),
     ROW("chunked", "PUT /a HTTP/1.1\r\n" HOST "Transfer-Encoding: Chunked\r\n\r\n", TAKEN),
@@ -162,6 +164,8 @@ static const struct row rows[] = {
     ROW("PATCH", "PATCH / HTTP/1.1\r\n" HOST "\r\n", HTTP_METHOD),
     ROW("lower-case method", "get / HTTP/1.1\r\n" HOST "\r\n", HTTP_METHOD),
     ROW("unknown method", "FROB / HTTP/1.1\r\n" HOST "\r\n", HTTP_METHOD),
+    ROW("method of 40 bytes", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA / HTTP/1.1\r\n" HOST "\r\n",
+        HTTP_BAD_REQUEST),
     ROW("method that is no token", "G(T / HTTP/1.1\r\n" HOST "\r\n", HTTP_BAD_REQUEST),
     /* the rest */
     ROW("unknown expectation", "PUT / HTTP/1.1\r\n" HOST "Expect: 200-ok\r\nContent-Length: 1\r\n\r\n",
