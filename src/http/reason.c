@@ -33,6 +33,7 @@
     X(416, "Range Not Satisfiable") \
     X(417, "Expectation Failed") \
     X(422, "Unprocessable Content") \
+    X(426, "Upgrade Required") \
     X(429, "Too Many Requests") \
     X(431, "Request Header Fields Too Large") \
     X(499, "Client Closed Request") \
