@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Settings of the server itself, out of the environment: credentials, region, names. One table row per variable; every
+ * MINIO_ name also as BELFRY_, which wins. Those of targets are in the tables of target/. */
+#ifndef BELFRY_SETTINGS_H
+#define BELFRY_SETTINGS_H
+
+#include <stdio.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+
+#define DEFAULT_CREDENTIAL "minioadmin"
+
+struct settings {
+    char *root_user, *root_password;
+    bool default_credentials; /* none were given, or exactly those */
+    char *region;             /* "": clients may name any */
+    char *server_url;         /* "" or http(s)://host[:port] without a slash at the end */
+    char *domain;             /* "" or names in lower case, separated by commas */
+    int64_t disk_reserve;     /* bytes; -1: the store's own default */
+};
+
+/* Reads and judges all of them; strings are in the arena. False and err that names the variable and what it should be.
+ * Warnings go to the log. Before threads start. */
+bool settings_load(struct arena *a, struct settings *out, struct err *e);
+/* One paragraph of help per variable. */
+void settings_print_help(FILE *f);
+/* "1048576", "512M", "2GiB" in bytes. Pure. */
+bool settings_parse_size(struct str s, int64_t *bytes);
+
+#endif
