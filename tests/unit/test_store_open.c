@@ -4,6 +4,7 @@
 #include "store_help.h"
 
 #include <fcntl.h>
+#include <spawn.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -85,29 +86,6 @@ static void test_created(void **state)
     remove_dir(dir);
 }
 
-/* Runs fn on the store in a child that ends without closing, as SIGKILL would end it. */
-static void in_dying_child(struct fixture *f, void (*fn)(struct store *s))
-{
-    int status;
-
-    store_close(f->store);
-    fflush(NULL);
-    pid_t pid = fork();
-    if (pid == 0) {
-        struct store *s = store_open(f->dir, &f->options, NULL);
-        if (!s)
-            _exit(1);
-        fn(s);
-        _exit(7);
-    }
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 7);
-    struct err e = {0};
-    f->store = store_open(f->dir, &f->options, &e);
-    if (!f->store)
-        fail_msg("%s", e.text);
-}
-
 static void die_uploading(struct store *s)
 {
     struct bucket *b = need_bucket(s, "b");
@@ -121,20 +99,6 @@ static void die_uploading(struct store *s)
     assert_int_equal(stage_append(half, body, 100000, &e), STORE_OK);
     make_stage(s, body, 200000, 0, -1); /* finished, not committed */
     assert_int_equal(count_files(s), 3);
-}
-
-static void test_died_uploading(void **state)
-{
-    struct fixture *f = *state;
-
-    in_dying_child(f, die_uploading);
-    struct bucket *b = need_bucket(f->store, "b");
-    assert_int_equal(count_files(f->store), 1);
-    assert_int_equal(count_rows(f->store, KV_META, "t"), 0);
-    assert_object(f->store, b, "kept", 200000, 1);
-    assert_object(f->store, b, "small", 20, 2);
-    assert_counters(f->store, b, 2, 200020);
-    bucket_unref(b);
 }
 
 static void die_with_garbage(struct store *s)
@@ -154,13 +118,61 @@ static void die_with_garbage(struct store *s)
     assert_int_equal(delete_bucket(s, "dead", true), STORE_OK);
 }
 
+/* This program again, as a process that works on the store and ends without closing it, as SIGKILL would end it. */
+static const struct {
+    const char *name;
+    void (*fn)(struct store *s);
+} lives[] = {{"uploading", die_uploading}, {"garbage", die_with_garbage}};
+
+static int live_and_die(const char *name, const char *dir)
+{
+    struct store_options o = {.inline_max = INLINE_MAX};
+    struct store *s = store_open(dir, &o, NULL);
+
+    for (size_t i = 0; s && i < COUNT_OF(lives); i++)
+        if (strcmp(lives[i].name, name) == 0)
+            lives[i].fn(s);
+    _exit(s ? 7 : 1);
+}
+
+static void in_dying_process(struct fixture *f, char *name)
+{
+    char *argv[] = {"test_store_open", name, f->dir, NULL};
+    struct err e = {0};
+    int status;
+    pid_t pid;
+
+    store_close(f->store);
+    f->store = NULL;
+    assert_int_equal(posix_spawn(&pid, "/proc/self/exe", NULL, NULL, argv, environ), 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+    f->store = store_open(f->dir, &f->options, &e);
+    if (!f->store)
+        fail_msg("%s", e.text);
+}
+
+static void test_died_uploading(void **state)
+{
+    struct fixture *f = *state;
+
+    in_dying_process(f, "uploading");
+    struct bucket *b = need_bucket(f->store, "b");
+    assert_int_equal(count_files(f->store), 1);
+    assert_int_equal(count_rows(f->store, KV_META, "t"), 0);
+    assert_object(f->store, b, "kept", 200000, 1);
+    assert_object(f->store, b, "small", 20, 2);
+    assert_counters(f->store, b, 2, 200020);
+    bucket_unref(b);
+}
+
 /* Whatever the janitor of the dead process had done, the next one finishes it. */
 static void test_died_with_garbage(void **state)
 {
     struct fixture *f = *state;
     struct err e = {0};
 
-    in_dying_child(f, die_with_garbage);
+    in_dying_process(f, "garbage");
     struct bucket *b = need_bucket(f->store, "b");
     run_janitor(f->store);
     assert_int_equal(count_files(f->store), 1);
@@ -228,6 +240,7 @@ static void test_check(void **state)
     assert_true(blobs_each(f->store->blobs, first_id, &id, &e));
     assert_int_equal(id != 0, true);
     store_close(f->store);
+    f->store = NULL;
     check_says(f, NULL);
 
     snprintf(name, sizeof name, "blobs/%02x/%016llx", (unsigned)(id & 0xff), (unsigned long long)id);
@@ -263,8 +276,10 @@ static void test_check(void **state)
     check_says(f, "inline body 000000000000004d (9 bytes) belongs to nothing");
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc == 3)
+        return live_and_die(argv[1], argv[2]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_created),
