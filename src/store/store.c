@@ -40,6 +40,12 @@ struct t_rows {
     uint64_t time;
 };
 
+#ifdef BELFRY_MUTATE_NO_T_ROW
+#define T_ROWS 0
+#else
+#define T_ROWS STORE_T_BLOCK
+#endif
+
 static bool write_t_rows(struct kv_txn *t, void *ctx)
 {
     const struct t_rows *r = ctx;
@@ -48,8 +54,8 @@ static bool write_t_rows(struct kv_txn *t, void *ctx)
 
     buf_init(&value, 8);
     buf_be64(&value, r->time);
-    for (unsigned i = 0; i < STORE_T_BLOCK; i++)
-        kv_txn_put(t, KV_META, row_key_id(&k, 't', r->first + i), buf_view(&value));
+    for (int i = 0; i < T_ROWS; i++)
+        kv_txn_put(t, KV_META, row_key_id(&k, 't', r->first + (uint64_t)i), buf_view(&value));
     buf_release(&value);
     return true;
 }
@@ -66,9 +72,7 @@ bool store_take_blob_id(struct store *s, uint64_t *id, struct err *e)
         struct t_rows r = {.first = atomic_fetch_add(&s->next_id, STORE_T_BLOCK),
                            .time = (uint64_t)clock_real_ns()};
         BUG_ON(r.first + STORE_T_BLOCK > s->id_end);
-#ifndef BELFRY_MUTATE_NO_T_ROW
         ok = kv_commit_wait(s->kv, write_t_rows, &r, KV_PLAIN) == KV_COMMITTED;
-#endif
         if (ok) {
             s->t_next = r.first;
             s->t_end = r.first + STORE_T_BLOCK;

@@ -11,7 +11,7 @@
 
 #define STORE_ID_BLOCK   ((uint64_t)1 << 40) /* ids reserved by one start */
 #define STORE_T_BLOCK    64                  /* t rows written by one commit */
-#define STORE_INLINE_MAX (64u << 10)         /* docs/storage.md */
+#define STORE_INLINE_MAX (32u << 10)         /* docs/storage.md */
 #define STORE_ROW_MAX    (512u << 10)
 #define STORE_CLOSURE    200 /* rows that a closure of the janitor touches at most */
 
