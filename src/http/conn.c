@@ -321,6 +321,16 @@ static bool unread(const struct http_conn *c)
     return c->in_n > 0 || (ioctl(c->fd, FIONREAD, &n) == 0 && n > 0);
 }
 
+void conn_last_call(struct http_conn *c)
+{
+    if (conn_open(c) && c->state != CONN_HANDSHAKE && unread(c)) {
+        on_readable(c);
+        conn_rearm(c);
+    }
+    if (c->state != CONN_REQUEST && c->state != CONN_LINGER)
+        conn_close(c);
+}
+
 void conn_next(struct http_conn *c)
 {
     struct request *r = c->req;

@@ -94,7 +94,7 @@ struct http_server {
     char address[80];
     unsigned port;
     struct http_io *io;
-    struct task start_task;
+    struct task start_task, stop_task;
     struct mutex mutex; /* certificates */
     struct tls_store *tls;
     char *certs_dir;
@@ -169,6 +169,8 @@ void conn_start(struct http_conn *c);    /* on its loop: begins to read */
 void conn_serve(struct http_conn *c);    /* the transport is ready for a first head */
 void conn_continue(struct http_conn *c); /* something changed: use stashed bytes, read, write */
 void conn_rearm(struct http_conn *c);
+/* The server stops: a request that has been sent is still answered, else the connection closes. */
+void conn_last_call(struct http_conn *c);
 void conn_next(struct http_conn *c);   /* the request is over: next one, or the end */
 void conn_linger(struct http_conn *c); /* ends our side, reads a while so that the reply arrives */
 void conn_close(struct http_conn *c);  /* at once; the request is gone */
@@ -230,6 +232,7 @@ static inline void count(_Atomic uint64_t *c, uint64_t n)
 /* listen.c */
 bool listen_open(struct http_server *s, struct err *e);
 void listen_start(struct http_server *s); /* on the first loop */
+void listen_drain(struct http_server *s); /* accepts what is waiting */
 void listen_stop(struct http_server *s);
 void listen_close(struct http_server *s); /* the sockets; no loop is running */
 

@@ -234,6 +234,13 @@ void listen_start(struct http_server *s)
     arm(s, true);
 }
 
+void listen_drain(struct http_server *s)
+{
+    for (unsigned i = 0; i < s->n_listeners; i++)
+        if (s->listeners[i].open)
+            on_listen(&s->listeners[i].poll, 0, UV_READABLE);
+}
+
 void listen_stop(struct http_server *s)
 {
     if (s->timer_open)

@@ -166,14 +166,12 @@ void server_check_stop(struct http_io *io)
 static void close_list(struct http_io *io, enum timer_kind kind)
 {
     while (io->lists[kind].next != &io->lists[kind])
-        conn_close(CONTAINER_OF(io->lists[kind].next, struct http_conn, link));
+        conn_last_call(CONTAINER_OF(io->lists[kind].next, struct http_conn, link));
 }
 
 static void on_stop(struct task *t)
 {
     struct http_io *io = CONTAINER_OF(t, struct http_io, stop_task);
-    if (io == &io->server->io[0])
-        listen_stop(io->server);
     io->stopping = true;
     close_list(io, TIMER_IDLE);
     close_list(io, TIMER_HEAD);
@@ -181,16 +179,28 @@ static void on_stop(struct task *t)
     server_check_stop(io);
 }
 
+/* The accepting thread first: the stop must reach a thread behind the last connection that is handed to it. */
+static void on_stop_listening(struct task *t)
+{
+    struct http_server *s = CONTAINER_OF(t, struct http_server, stop_task);
+    if (s->started)
+        listen_drain(s);
+    listen_stop(s);
+    for (unsigned i = 0; i < s->n_io; i++) {
+        s->io[i].stop_task.fn = on_stop;
+        loop_post(&s->io[i].loop, &s->io[i].stop_task);
+    }
+}
+
 void http_stop(struct http_server *s, int64_t deadline_ms)
 {
     if (s->stopped)
         return;
     s->stopped = true;
-    for (unsigned i = 0; i < s->n_io; i++) {
+    for (unsigned i = 0; i < s->n_io; i++)
         s->io[i].stop_ms = deadline_ms;
-        s->io[i].stop_task.fn = on_stop;
-        loop_post(&s->io[i].loop, &s->io[i].stop_task);
-    }
+    s->stop_task.fn = on_stop_listening;
+    loop_post(&s->io[0].loop, &s->stop_task);
     for (unsigned i = 0; i < s->n_io; i++)
         thread_join(s->io[i].thread);
 }
