@@ -33,6 +33,7 @@ struct flight { /* one easy handle */
     unsigned redirects;
     char *url; /* where a redirect led; NULL: the endpoint */
     size_t head_bytes, reply_bytes;
+    bool head_done; /* libcurl takes a head that is cut short for a whole one */
     bool reply_cut; /* by us, because it would not end */
     int64_t retry_after_ms;
     char error[CURL_ERROR_SIZE];
@@ -73,6 +74,7 @@ static size_t on_head(char *p, size_t size, size_t n, void *arg)
     f->head_bytes += line.n;
     if (f->head_bytes > HEAD_MAX)
         return 0;
+    f->head_done = line.n > 0 && (line.p[0] == '\r' || line.p[0] == '\n');
     if (str_istarts(line, STR("retry-after:")))
         f->retry_after_ms =
             webhook_retry_after(str_from(line, strlen("retry-after:")), clock_real_ns() / 1000000000);
@@ -316,6 +318,8 @@ static bool webhook_connect(void *arg, int64_t deadline_ms, struct err *e)
     int64_t until = clock_mono_ms() + CONNECT_TIME_MS;
     if (!w->multi && !(w->multi = curl_multi_init()))
         return err_set(e, "libcurl gives no handle");
+    /* By default libcurl keeps four for each transfer there is, and so closes them when a batch runs out. */
+    curl_multi_setopt(w->multi, CURLMOPT_MAXCONNECTS, 2L * IN_FLIGHT);
     if (until > deadline_ms)
         until = deadline_ms;
     CURL *easy = f->easy;
@@ -352,7 +356,7 @@ static void launch(struct webhook *w, struct flight *f, const char *url, int64_t
     bool home = !f->url || webhook_same_origin(str_c(f->url), str_c(w->conf->endpoint));
     f->error[0] = 0;
     f->head_bytes = f->reply_bytes = 0;
-    f->reply_cut = false;
+    f->reply_cut = f->head_done = false;
     f->retry_after_ms = 0;
     set_url(f, url);
     set_times(w, f, deadline_ms);
@@ -414,6 +418,8 @@ static void finish(struct webhook *w, struct flight *f, CURLcode code, struct se
     (void)curl_multi_remove_handle(w->multi, f->easy);
     f->busy = false;
     curl_easy_getinfo(f->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (code == CURLE_OK && !f->head_done)
+        code = CURLE_RECV_ERROR;
     if (code != CURLE_OK && !(code == CURLE_WRITE_ERROR && f->reply_cut)) {
         explain(w, f, code, why, sizeof(why));
         fail(s, f->event, SEND_RETRY, why, 0);

@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The contract of target.h, over every kind of target there is, against a receiver that misbehaves; and what is webhook's
+ * own: headers, redirects, proxies. */
+#include "unit.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "receiver.h"
+#include "target/webhook.h"
+
+/* --- an instance of each kind, told where the receiver is --------------------------------------------------------- */
+
+struct instance {
+    const struct target_type *type;
+    struct arena arena;
+    void *conf, *self;
+};
+
+static struct instance instance_open(const struct target_type *type, const char *url, const char *token)
+{
+    struct instance in = {.type = type};
+    struct err e = {0};
+    arena_init(&in.arena);
+    assert_string_equal(type->name, "webhook"); /* a new kind needs a receiver of its own here */
+    setenv("MINIO_NOTIFY_WEBHOOK_ENDPOINT_t", url, 1);
+    setenv("MINIO_NOTIFY_WEBHOOK_AUTH_TOKEN_t", token, 1);
+    in.conf = arena_zalloc(&in.arena, type->conf_size);
+    if (!config_load(type->subsys, type->keys, STR("t"), in.conf, &in.arena, &e) || !type->check(in.conf, &e))
+        fail_msg("%s", e.text);
+    in.self = type->open(in.conf, "t", &e);
+    assert_non_null(in.self);
+    return in;
+}
+
+static struct instance instance_at(const struct target_type *type, const struct receiver *r,
+                                   const char *token)
+{
+    char url[64];
+    (void)snprintf(url, sizeof(url), "http://127.0.0.1:%u/hook", r->port);
+    return instance_open(type, url, token);
+}
+
+static void instance_close(struct instance *in)
+{
+    in->type->disconnect(in->self);
+    in->type->close(in->self);
+    arena_release(&in->arena);
+}
+
+static bool connect_within(struct instance *in, int64_t ms, struct err *e)
+{
+    *e = (struct err){0};
+    return in->type->connect(in->self, clock_mono_ms() + ms, e);
+}
+
+#define BATCH 16
+struct batch {
+    struct event_ref ev[BATCH];
+    enum send_result out[BATCH];
+    char why[BATCH][SEND_WHY], key[BATCH][32];
+    struct err e;
+    int64_t took_ms;
+};
+
+/* Sends one event per key; an answer that is forgotten would show as what `out` held before. */
+static void send_keys(struct instance *in, struct batch *b, const char *const *keys, size_t n,
+                      int64_t within_ms)
+{
+    memset(b, 0, sizeof(*b));
+    for (size_t i = 0; i < n; i++) {
+        (void)snprintf(b->key[i], sizeof(b->key[i]), "%s", keys[i]);
+        b->ev[i] = (struct event_ref){.event_name = STR("s3:ObjectCreated:Put"),
+                                      .bucket = STR("b"),
+                                      .key = str_c(b->key[i]),
+                                      .record = STR("{\"eventName\":\"s3:ObjectCreated:Put\"}"),
+                                      .event_time = STR("2026-02-01T10:20:30.123Z"),
+                                      .sequencer = i + 1,
+                                      .why = b->why[i]};
+        b->out[i] = SEND_OK;
+    }
+    int64_t begin = clock_mono_ms();
+    in->type->send(in->self, b->ev, n, b->out, begin + within_ms, &b->e);
+    b->took_ms = clock_mono_ms() - begin;
+}
+
+struct expected {
+    const char *key;
+    enum send_result result;
+    const char *why; /* part of the reason */
+};
+
+static void expect(struct instance *in, const struct expected *x, size_t n, int64_t within_ms)
+{
+    const char *keys[BATCH];
+    struct batch b;
+    struct err e;
+    for (size_t i = 0; i < n; i++)
+        keys[i] = x[i].key;
+    assert_true(connect_within(in, 5000, &e));
+    send_keys(in, &b, keys, n, within_ms);
+    assert_true(b.took_ms < within_ms + 1500);
+    for (size_t i = 0; i < n; i++) {
+        if (b.out[i] != x[i].result || !strstr(b.why[i], x[i].why))
+            fail_msg("%s: result %d, why '%s'", x[i].key, (int)b.out[i], b.why[i]);
+        if (b.out[i] == SEND_OK)
+            assert_string_equal(b.why[i], "");
+    }
+}
+
+/* --- the contract ------------------------------------------------------------------------------------------------- */
+
+static void contract(const struct target_type *type)
+{
+    struct receiver r;
+    receiver_start(&r);
+    struct instance in = instance_at(type, &r, "");
+    /* every event has its own outcome, whatever happens to its neighbours */
+    static const struct expected mixed[] = {
+        {"ok-1", SEND_OK, ""},
+        {"s500", SEND_RETRY, "answered 500"},
+        {"s400", SEND_REJECT, "answered 400"},
+        {"close", SEND_RETRY, ""},
+        {"half", SEND_RETRY, ""},
+        {"garbage", SEND_RETRY, ""},
+        {"cuthead", SEND_RETRY, ""},
+        {"slow", SEND_OK, ""},
+        {"s204", SEND_OK, ""},
+        {"s413", SEND_REJECT, "413"},
+        {"s415", SEND_REJECT, "415"},
+        {"s422", SEND_REJECT, "422"},
+        {"s403", SEND_RETRY, "AUTH_TOKEN_t"},
+        {"s404", SEND_RETRY, "ENDPOINT_t"},
+        {"ok-2", SEND_OK, ""},
+    };
+    expect(&in, mixed, COUNT_OF(mixed), 10000);
+    static const struct expected hanging[] = {
+        {"ok-1", SEND_OK, ""}, {"hang-1", SEND_RETRY, ""}, {"ok-2", SEND_OK, ""}, {"hang-2", SEND_RETRY, ""}};
+    expect(&in, hanging, COUNT_OF(hanging), 400);
+    static const struct expected endless[] = {
+        {"endlesshead", SEND_RETRY, ""}, {"endlessbody", SEND_OK, ""}, {"ok", SEND_OK, ""}};
+    expect(&in, endless, COUNT_OF(endless), 10000);
+    /* and it works again afterwards */
+    static const struct expected fine[] = {{"ok-1", SEND_OK, ""}, {"ok-2", SEND_OK, ""}};
+    expect(&in, fine, COUNT_OF(fine), 10000);
+    instance_close(&in);
+    receiver_stop(&r);
+}
+
+static void contract_nobody_there(const struct target_type *type)
+{
+    struct receiver r;
+    struct err e;
+    struct batch b;
+    receiver_start(&r);
+    struct instance in = instance_at(type, &r, "");
+    assert_true(connect_within(&in, 5000, &e));
+    receiver_stop(&r);
+    send_keys(&in, &b, (const char *const[]){"ok"}, 1, 5000);
+    assert_int_equal(b.out[0], SEND_RETRY);
+    assert_true(b.e.text[0]);
+    in.type->disconnect(in.self);
+    assert_false(connect_within(&in, 5000, &e));
+    assert_true(e.text[0]);
+    instance_close(&in);
+}
+
+struct hastening {
+    struct instance *in;
+    struct receiver *r;
+};
+
+static void *hasten(void *arg)
+{
+    struct hastening *h = arg;
+    if (receiver_await(h->r, 1))
+        h->in->type->hasten(h->in->self, clock_mono_ms() + 50);
+    return NULL;
+}
+
+static void contract_stop(const struct target_type *type)
+{
+    struct receiver r;
+    struct err e;
+    struct batch b;
+    receiver_start(&r);
+    struct instance in = instance_at(type, &r, "");
+    assert_true(connect_within(&in, 5000, &e));
+    struct hastening h = {&in, &r};
+    pthread_t t = thread_start("hasten", hasten, &h);
+    send_keys(&in, &b, (const char *const[]){"hang"}, 1, 60000);
+    thread_join(t);
+    assert_int_equal(b.out[0], SEND_RETRY);
+    assert_true(b.took_ms < 10000);
+    instance_close(&in);
+    receiver_stop(&r);
+}
+
+static void test_contract(void **state)
+{
+    (void)state;
+    for (const struct target_type *const *t = target_types; *t; t++) {
+        assert_ptr_equal(target_type_find(str_c((*t)->name)), *t);
+        assert_true((*t)->conf_size >= sizeof(struct target_common) && (*t)->max_batch >= 1);
+        contract(*t);
+        contract_nobody_there(*t);
+        contract_stop(*t);
+    }
+}
+
+/* --- webhook ------------------------------------------------------------------------------------------------------ */
+
+static void test_request(void **state)
+{
+    (void)state;
+    struct receiver r;
+    struct err e;
+    struct batch b;
+    receiver_start(&r);
+    struct instance in = instance_at(&target_webhook, &r, "secret-token");
+    assert_true(connect_within(&in, 5000, &e));
+    assert_int_equal(receiver_requests(&r), 0); /* a connection alone is no request */
+    send_keys(&in, &b, (const char *const[]){"a b/<\xc3\xbc>"}, 1, 5000);
+    assert_int_equal(b.out[0], SEND_OK);
+    char want[600];
+    static const char body[] =
+        "{\"EventName\":\"s3:ObjectCreated:Put\",\"Key\":\"b/a b/\\u003c\xc3\xbc\\u003e\",\"Records\":["
+        "{\"eventName\":\"s3:ObjectCreated:Put\"}]}";
+    (void)snprintf(want, sizeof(want),
+                   "POST /hook HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nContent-Type: application/json\r\n"
+                   "User-Agent: Belfry/" BELFRY_VERSION "\r\nAuthorization: Bearer secret-token\r\n"
+                   "Content-Length: %zu\r\n\r\n%s",
+                   r.port, strlen(body), body);
+    assert_string_equal(receiver_find(&r, "POST"), want);
+    instance_close(&in);
+    receiver_stop(&r);
+}
+
+static void test_connections_are_kept(void **state)
+{
+    (void)state;
+    struct receiver r;
+    struct err e;
+    struct batch b;
+    static const char *const keys[BATCH] = {"1", "2",  "3",  "4",  "5",  "6",  "7",  "8",
+                                            "9", "10", "11", "12", "13", "14", "15", "16"};
+    receiver_start(&r);
+    struct instance in = instance_at(&target_webhook, &r, "");
+    assert_true(connect_within(&in, 5000, &e));
+    for (int i = 0; i < 100; i++) {
+        send_keys(&in, &b, keys, BATCH, 10000);
+        for (int k = 0; k < BATCH; k++)
+            assert_int_equal(b.out[k], SEND_OK);
+    }
+    assert_int_equal(receiver_requests(&r), 1600);
+    assert_in_range(r.n_connections, 2, 17); /* 16, and the dial of connect */
+    instance_close(&in);
+    receiver_stop(&r);
+}
+
+static void test_redirects(void **state)
+{
+    (void)state;
+    struct receiver r, other;
+    char moved[64];
+    receiver_start(&r);
+    receiver_start(&other);
+    r.elsewhere = &other;
+    struct instance in = instance_at(&target_webhook, &r, "Basic abc");
+    (void)snprintf(moved, sizeof(moved), "it moved to http://127.0.0.1:%u/moved", r.port);
+    const struct expected cases[] = {{"r307", SEND_OK, ""},       {"r308", SEND_OK, ""},
+                                     {"r301", SEND_RETRY, moved}, {"r302", SEND_RETRY, moved},
+                                     {"r303", SEND_RETRY, moved}, {"loop", SEND_RETRY, "more than 5 times"},
+                                     {"other", SEND_OK, ""}};
+    expect(&in, cases, COUNT_OF(cases), 10000);
+    /* followed as the same POST with its body; the token only to the same place */
+    const char *again = receiver_find(&r, "POST /moved");
+    assert_non_null(again);
+    assert_non_null(strstr(again, "Authorization: Basic abc\r\n"));
+    assert_non_null(strstr(again, "\"Records\":["));
+    const char *there = receiver_find(&other, "POST /moved");
+    assert_non_null(there);
+    assert_null(strstr(there, "Authorization"));
+    assert_non_null(strstr(there, "b/other"));
+    assert_null(receiver_find(&r, "GET "));
+    unsigned loops = 0;
+    for (unsigned i = 0; i < r.n_requests; i++)
+        loops += strstr(r.request[i], "b/loop") != NULL;
+    assert_int_equal(loops, 6);
+    instance_close(&in);
+    receiver_stop(&other);
+    receiver_stop(&r);
+}
+
+static void test_retry_after_is_told(void **state)
+{
+    (void)state;
+    struct receiver r;
+    struct err e;
+    struct batch b;
+    receiver_start(&r);
+    struct instance in = instance_at(&target_webhook, &r, "");
+    assert_true(connect_within(&in, 5000, &e));
+    send_keys(&in, &b, (const char *const[]){"ok", "busy"}, 2, 5000);
+    assert_int_equal(b.out[0], SEND_OK);
+    assert_int_equal(b.out[1], SEND_RETRY);
+    assert_int_equal(b.e.retry_after_ms, 7000);
+    instance_close(&in);
+    receiver_stop(&r);
+}
+
+static void test_proxy(void **state)
+{
+    (void)state;
+    struct receiver proxy;
+    struct err e;
+    struct batch b;
+    char url[64];
+    receiver_start(&proxy);
+    (void)snprintf(url, sizeof(url), "http://127.0.0.1:%u", proxy.port);
+    setenv("HTTP_PROXY", url, 1);
+    struct instance in = instance_open(&target_webhook, "http://receiver.invalid/hook", "");
+    assert_true(connect_within(&in, 5000, &e));
+    send_keys(&in, &b, (const char *const[]){"ok"}, 1, 5000);
+    assert_int_equal(b.out[0], SEND_OK);
+    assert_non_null(receiver_find(&proxy, "POST http://receiver.invalid/hook HTTP/1.1\r\n"));
+    instance_close(&in);
+    /* never for this machine */
+    unsigned before = receiver_requests(&proxy);
+    struct receiver r;
+    receiver_start(&r);
+    in = instance_at(&target_webhook, &r, "");
+    assert_true(connect_within(&in, 5000, &e));
+    send_keys(&in, &b, (const char *const[]){"ok"}, 1, 5000);
+    assert_int_equal(b.out[0], SEND_OK);
+    assert_int_equal(receiver_requests(&proxy), before);
+    instance_close(&in);
+    unsetenv("HTTP_PROXY");
+    receiver_stop(&r);
+    receiver_stop(&proxy);
+}
+
+static void test_check(void **state)
+{
+    (void)state;
+    struct webhook_conf c = {.endpoint = (char[]){"http://h"},
+                             .auth_token = (char[]){""},
+                             .client_cert = (char[]){"/c"},
+                             .client_key = (char[]){""}};
+    struct err e = {0};
+    assert_false(target_webhook.check(&c, &e));
+    assert_string_equal(e.text, "client_cert and client_key have to be set together");
+    c.client_cert = (char[]){""};
+    assert_true(target_webhook.check(&c, &e));
+    c.auth_token = (char[]){"a\r\nX: y"};
+    assert_false(target_webhook.check(&c, &e));
+}
+
+/* --- its rules ---------------------------------------------------------------------------------------------------- */
+
+static void test_authorization(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {{"abc", "Bearer abc"},
+                                           {" abc\t", "Bearer abc"},
+                                           {"Basic abc", "Basic abc"},
+                                           {"Basic  abc", "Basic  abc"},
+                                           {"", NULL},
+                                           {"  ", NULL},
+                                           {"a b c", NULL}};
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct buf b;
+        buf_init(&b, 100);
+        assert_int_equal(webhook_authorization(str_c(cases[i][0]), &b), cases[i][1] != NULL);
+        if (cases[i][1])
+            assert_true(str_eq_c(buf_view(&b), cases[i][1]));
+        buf_release(&b);
+    }
+}
+
+static void test_retry_after(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t want;
+    } cases[] = {{"5", 5000},
+                 {" 120 \r\n", 120000},
+                 {"0", 0},
+                 {"-1", 0},
+                 {"soon", 0},
+                 {"", 0},
+                 {"1.5", 0},
+                 {"99999999999999999999", 0},
+                 {"9999999", 86400000},
+                 {"Sun, 01 Feb 2026 10:20:40 GMT", 10000},
+                 {"Sun, 01 Feb 2026 10:20:20 GMT", 0},
+                 {"Sun, 01 Feb 2099 10:20:20 GMT", 86400000}};
+    for (size_t i = 0; i < COUNT_OF(cases); i++)
+        assert_int_equal(webhook_retry_after(str_c(cases[i].text), 1769941230), cases[i].want);
+}
+
+static void test_outcomes(void **state)
+{
+    (void)state;
+    char why[SEND_WHY];
+    for (long status = 100; status < 600; status++) {
+        bool refused = status == 400 || status == 413 || status == 415 || status == 422;
+        enum send_result want = status >= 200 && status < 300 ? SEND_OK : refused ? SEND_REJECT : SEND_RETRY;
+        assert_int_equal(webhook_outcome(status, "http://h/p", STR(""), "_", why, sizeof(why)), want);
+        assert_int_equal(why[0] != 0, want != SEND_OK);
+    }
+    assert_int_equal(webhook_outcome(403, "http://h/p", STR(""), "_", why, sizeof(why)), SEND_RETRY);
+    assert_string_equal(why, "http://h/p answered 403: check MINIO_NOTIFY_WEBHOOK_AUTH_TOKEN");
+    assert_int_equal(webhook_outcome(302, "http://h/p", STR("http://n/"), "x", why, sizeof(why)), SEND_RETRY);
+    assert_string_equal(
+        why,
+        "http://h/p answered 302, it moved to http://n/: set MINIO_NOTIFY_WEBHOOK_ENDPOINT_x to where it is");
+}
+
+static void test_urls(void **state)
+{
+    (void)state;
+    static const char *const shown[][2] = {{"http://user:pw@h:80/p?token=x#f", "http://h:80/p"},
+                                           {"https://[::1]:9/x", "https://[::1]:9/x"},
+                                           {"http://h", "http://h"},
+                                           {"http://h?x", "http://h"}};
+    for (size_t i = 0; i < COUNT_OF(shown); i++) {
+        struct buf b;
+        buf_init(&b, 100);
+        webhook_shown(str_c(shown[i][0]), &b);
+        assert_true(str_eq_c(buf_view(&b), shown[i][1]));
+        buf_release(&b);
+    }
+    assert_true(webhook_same_origin(STR("http://H/a"), STR("HTTP://h:80/b")));
+    assert_true(webhook_same_origin(STR("https://u:p@h/a"), STR("https://h:443")));
+    assert_false(webhook_same_origin(STR("https://h/"), STR("http://h/")));
+    assert_false(webhook_same_origin(STR("http://h/"), STR("http://h:81/")));
+    assert_false(webhook_same_origin(STR("http://h/"), STR("http://h.evil/")));
+    assert_true(webhook_is_loopback(STR("http://localhost:1/")));
+    assert_true(webhook_is_loopback(STR("http://127.1.2.3/")));
+    assert_true(webhook_is_loopback(STR("https://[::1]/")));
+    assert_false(webhook_is_loopback(STR("http://127.example.com/")));
+    assert_false(webhook_is_loopback(STR("http://10.0.0.1/")));
+    assert_false(webhook_is_loopback(STR("http://127.0.0.1.evil/")));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_contract),
+        cmocka_unit_test(test_request),
+        cmocka_unit_test(test_connections_are_kept),
+        cmocka_unit_test(test_redirects),
+        cmocka_unit_test(test_retry_after_is_told),
+        cmocka_unit_test(test_proxy),
+        cmocka_unit_test(test_check),
+        cmocka_unit_test(test_authorization),
+        cmocka_unit_test(test_retry_after),
+        cmocka_unit_test(test_outcomes),
+        cmocka_unit_test(test_urls),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
