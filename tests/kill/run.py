@@ -143,8 +143,8 @@ class KillRun:
             w.join()
         self.cuts += weather.calm()
         self.bury()
-        self.log(f"round {number}: receiver {weather.mood}, killed {death}{'' if by_itself or not death.point else ' (not reached)'}, "
-                 f"{self.requests - before} requests, {len(self.receiver.posts)} posts so far")
+        self.log(f"round {number}: receiver {weather.mood}, killed {death}"
+                 f"{'' if by_itself or not death.point else ' (not reached)'}, {self.requests - before} requests, {len(self.receiver.posts)} posts so far")
 
     def check_or_died(self, death):
         """The look at the objects may itself pass the point at which the server is to die."""
@@ -179,7 +179,7 @@ class KillRun:
             wait_for(lambda: not verify.missing_events(self) and self.all_taken(), 90, "every event to arrive")
         except AssertionError:
             lost = verify.missing_events(self)
-            self.journal.problem(f"{len(lost)} events never arrived: {lost[:10]}")
+            self.journal.problem(f"{len(lost)} events never arrived: {verify.tell_missing(self, lost)}")
             if not self.all_taken():
                 self.journal.problem("an event of a queue file never arrived")
         self.quiet_restart()

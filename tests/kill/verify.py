@@ -13,7 +13,6 @@ def resolve_and_check(run):
     pending = {}
     for op in run.journal.ops.values():
         if op.status == MAYBE and not op.shared and not op.looked_at:
-            op.looked_at = True
             pending[op.key] = op                        # the last one of the key: its owner stopped there
     with run.server.raw(timeout=60) as conn:
         for state, keys in run.owned():
@@ -23,7 +22,9 @@ def resolve_and_check(run):
 
 
 def settle(run, state, key, op, reply):
-    if op is None:
+    if op is not None:
+        op.looked_at = True
+    else:
         problem = check_object(reply, state.get(key))
         if problem:
             run.journal.problem(f"after restart {run.restarts}: {key}: {problem}")
@@ -66,6 +67,14 @@ def missing_events(run):
     """Operations that happened and whose event has not been accepted by the receiver yet."""
     got = {d.identity for d in run.deliveries() if d.accepted}
     return [op for op in run.journal.ops.values() if op.status in (ACKED, HAPPENED) and (op.number, op.key) not in got]
+
+
+def tell_missing(run, ops):
+    """What is known of events that never arrived: their requests, and the deliveries that were not accepted."""
+    tries = {}
+    for d in run.deliveries():
+        tries.setdefault(d.identity, []).append(f"post {d.post.number} {d.post.action} answered {d.post.answered}")
+    return "; ".join(f"{op} {tries.get((op.number, op.key), 'was never sent')}" for op in ops[:10])
 
 
 def check_events(run):

@@ -20,6 +20,7 @@ class Post:
         self.headers, self.body = headers, body
         self.time = time.monotonic()
         self.answered = None
+        self.action = None
 
     def get(self, name):
         for n, v in self.headers:
@@ -61,6 +62,9 @@ class Answer:
         self.status, self.headers, self.body = status, list(headers), body
         self.wait, self.slow, self.then, self.twice = wait, slow, then, twice
 
+    def __repr__(self):
+        return f"Answer({self.status}, slow={self.slow}, then={self.then})"
+
     def render(self):
         head = f"HTTP/1.1 {self.status} Status\r\n" + "".join(f"{n}: {v}\r\n" for n, v in self.headers)
         return (head + f"Content-Length: {len(self.body)}\r\n\r\n").encode() + self.body
@@ -71,6 +75,9 @@ class Bytes:
 
     def __init__(self, data=b""):
         self.data = data
+
+    def __repr__(self):
+        return f"Bytes({self.data!r})"
 
 
 OK = Answer()
@@ -201,7 +208,8 @@ class Receiver:
             post.number = len(self.posts)
             post.time = time.monotonic()
             self.posts.append(post)
-        return self._answer(sock, post, self.behave(post))
+        post.action = self.behave(post)
+        return self._answer(sock, post, post.action)
 
     def _answer(self, sock, post, action):
         if isinstance(action, Bytes):
