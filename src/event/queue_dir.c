@@ -308,7 +308,8 @@ static void list_files(struct intake *in)
             (struct taken_file){.name = x_strdup(d->d_name), .seq = ns > 0 ? (uint64_t)ns : 1};
     }
     (void)closedir(dir);
-    qsort(in->files, in->n, sizeof(*in->files), by_time);
+    if (in->n > 0)
+        qsort(in->files, in->n, sizeof(*in->files), by_time);
 }
 
 struct forgetting {

@@ -19,7 +19,6 @@
 struct visit {
     struct receiver *r;
     int fd;
-    unsigned index;
 };
 
 static bool stopped(struct receiver *r)
@@ -197,9 +196,9 @@ static void *accept_all(void *arg)
         if (r->n_connections == RECEIVER_CONNECTIONS)
             BUG("too many connections");
         struct visit *v = x_malloc(sizeof(*v));
-        *v = (struct visit){r, fd, r->n_connections};
-        r->connection[v->index].fd = fd;
-        r->connection[v->index].thread = thread_start("receiver", serve, v);
+        *v = (struct visit){r, fd};
+        r->connection[r->n_connections].fd = fd;
+        r->connection[r->n_connections].thread = thread_start("receiver", serve, v);
         r->n_connections++;
         mutex_unlock(&r->mutex);
     }

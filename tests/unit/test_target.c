@@ -351,7 +351,9 @@ static void test_check(void **state)
                              .client_key = (char[]){""}};
     struct err e = {0};
     assert_false(target_webhook.check(&c, &e));
-    assert_string_equal(e.text, "client_cert and client_key have to be set together");
+    assert_string_equal(
+        e.text,
+        "client_cert and client_key (MINIO_NOTIFY_WEBHOOK_CLIENT_CERT and _KEY) have to be set together");
     c.client_cert = (char[]){""};
     assert_true(target_webhook.check(&c, &e));
     c.auth_token = (char[]){"a\r\nX: y"};

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Webhook's instance: settings, certificates, proxies and headers into handles that are prepared once. */
+#include "target/webhook_impl.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+
+#define REPLY_MAX    (1u << 20) /* of a body, which is thrown away */
+#define HEAD_MAX     (256u << 10)
+#define ENVELOPE_MAX (1u << 20)
+#define USER_AGENT   "User-Agent: Belfry/" BELFRY_VERSION
+
+static void init_curl(void)
+{
+    (void)curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+bool webhook_check(const void *arg, struct err *e)
+{
+    const struct webhook_conf *c = arg;
+    if (!c->client_cert[0] != !c->client_key[0])
+        return err_set(
+            e,
+            "client_cert and client_key (MINIO_NOTIFY_WEBHOOK_CLIENT_CERT and _KEY) have to be set together");
+    for (const char *p = c->auth_token; *p; p++)
+        if ((unsigned char)*p < ' ' && *p != '\t')
+            return err_set(e, "auth_token holds a line break or another control character");
+    return true;
+}
+
+static size_t on_head(char *p, size_t size, size_t n, void *arg)
+{
+    struct flight *f = arg;
+    struct str line = str_n(p, size * n);
+    f->head_bytes += line.n;
+    if (f->head_bytes > HEAD_MAX)
+        return 0;
+    f->head_done = line.n > 0 && (line.p[0] == '\r' || line.p[0] == '\n');
+    if (str_istarts(line, STR("retry-after:")))
+        f->retry_after_ms =
+            webhook_retry_after(str_from(line, strlen("retry-after:")), clock_real_ns() / 1000000000);
+    return size * n;
+}
+
+static size_t on_body(char *p, size_t size, size_t n, void *arg)
+{
+    struct flight *f = arg;
+    (void)p;
+    f->reply_bytes += size * n;
+    f->reply_cut = f->reply_bytes > REPLY_MAX;
+    return f->reply_cut ? 0 : size * n;
+}
+
+/* The proxy for a URL, as Go's programs choose it: by the scheme, upper-case names too, never for this machine. "" for
+ * none, so that libcurl does not choose by itself. */
+static const char *proxy_for(const char *url)
+{
+    struct str u = str_c(url);
+    const char *v = NULL;
+    if (webhook_is_loopback(u))
+        return "";
+    if (str_istarts(u, STR("https://"))) {
+        v = getenv("HTTPS_PROXY");
+        v = v && *v ? v : getenv("https_proxy");
+    } else {
+        v = getenv("HTTP_PROXY");
+        v = v && *v ? v : getenv("http_proxy");
+    }
+    return v ? v : "";
+}
+
+void webhook_set_url(struct flight *f, const char *url)
+{
+    curl_easy_setopt(f->easy, CURLOPT_URL, url);
+    curl_easy_setopt(f->easy, CURLOPT_PROXY, proxy_for(url));
+}
+
+static void prepare_tls(const struct webhook *w, CURL *c)
+{
+    if (w->conf->client_cert[0]) {
+        curl_easy_setopt(c, CURLOPT_SSLCERT, w->conf->client_cert);
+        curl_easy_setopt(c, CURLOPT_SSLKEY, w->conf->client_key);
+    }
+    if (w->ca.len > 0) {
+        struct curl_blob blob = {w->ca.p, w->ca.len, CURL_BLOB_NOCOPY};
+        curl_easy_setopt(c, CURLOPT_CAINFO_BLOB, &blob);
+        if (w->ca_path)
+            curl_easy_setopt(c, CURLOPT_CAPATH, w->ca_path);
+    }
+}
+
+CURL *webhook_prepare(struct webhook *w, struct flight *f)
+{
+    CURL *c = curl_easy_init();
+    if (!c)
+        return NULL;
+    curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(c, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(c, CURLOPT_TCP_NODELAY, 1L);
+    curl_easy_setopt(c, CURLOPT_NOPROXY, w->no_proxy);
+    curl_easy_setopt(c, CURLOPT_ERRORBUFFER, f->error);
+    curl_easy_setopt(c, CURLOPT_PRIVATE, f);
+    curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_head);
+    curl_easy_setopt(c, CURLOPT_HEADERDATA, f);
+    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(c, CURLOPT_WRITEDATA, f);
+#if LIBCURL_VERSION_NUM >= 0x075700
+    curl_easy_setopt(c, CURLOPT_QUICK_EXIT, 1L); /* a look-up of a name that hangs is not waited for */
+#endif
+    prepare_tls(w, c);
+    return c;
+}
+
+/* The certificates of certs-dir/CAs beside the system's. libcurl takes a blob instead of its file of certificates, but still
+ * looks into its folder of them; where it has none, the file becomes part of the blob. */
+static void prepare_ca(struct webhook *w)
+{
+    if (w->conf->common.ca_pem.n == 0)
+        return;
+    const curl_version_info_data *v = curl_version_info(CURLVERSION_NOW);
+    buf_str(&w->ca, w->conf->common.ca_pem);
+    w->ca_path = v->capath;
+    FILE *f = v->capath || !v->cainfo ? NULL : fopen(v->cainfo, "re");
+    for (char *p; f && (p = buf_reserve(&w->ca, 65536));) {
+        size_t n = fread(p, 1, 65536, f);
+        if (n == 0)
+            break;
+        w->ca.len += n;
+    }
+    if (f)
+        (void)fclose(f);
+}
+
+static struct curl_slist *add_header(struct curl_slist *list, const char *line)
+{
+    struct curl_slist *longer = curl_slist_append(list, line);
+    BUG_ON(!longer);
+    return longer;
+}
+
+static void prepare_headers(struct webhook *w)
+{
+    struct buf auth;
+    static const char *const lines[] = {"Content-Type: application/json", USER_AGENT, "Accept:", "Expect:"};
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        w->headers = add_header(w->headers, lines[i]);
+        w->bare_headers = add_header(w->bare_headers, lines[i]);
+    }
+    buf_init(&auth, 64u << 10);
+    buf_puts(&auth, "Authorization: ");
+    if (webhook_authorization(str_c(w->conf->auth_token), &auth)) {
+        buf_char(&auth, 0);
+        w->headers = add_header(w->headers, auth.p);
+    }
+    buf_release(&auth);
+}
+
+void *webhook_open(const void *conf, const char *id, struct err *e)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, init_curl);
+    struct webhook *w = x_calloc(1, sizeof(*w));
+    struct buf shown;
+    w->conf = conf;
+    w->id = x_strdup(id);
+    const char *no_proxy = getenv("NO_PROXY");
+    no_proxy = no_proxy && *no_proxy ? no_proxy : getenv("no_proxy");
+    w->no_proxy = x_strdup(no_proxy ? no_proxy : "");
+    buf_init(&w->ca, 8u << 20);
+    buf_init(&shown, 64u << 10);
+    webhook_shown(str_c(w->conf->endpoint), &shown);
+    w->shown = str_dupz(buf_view(&shown));
+    buf_release(&shown);
+    atomic_store(&w->hasten_ms, INT64_MAX);
+    prepare_ca(w);
+    prepare_headers(w);
+    for (size_t i = 0; i < WEBHOOK_IN_FLIGHT; i++) {
+        struct flight *f = &w->flight[i];
+        f->hook = w;
+        buf_init(&f->body, ENVELOPE_MAX);
+        f->easy = webhook_prepare(w, f);
+        if (!f->easy) {
+            webhook_close(w);
+            (void)err_set(e, "libcurl gives no handle");
+            return NULL;
+        }
+    }
+    return w;
+}
+
+void webhook_disconnect(void *arg)
+{
+    struct webhook *w = arg;
+    if (w->multi)
+        (void)curl_multi_cleanup(w->multi);
+    w->multi = NULL;
+}
+
+void webhook_close(void *arg)
+{
+    struct webhook *w = arg;
+    webhook_disconnect(w);
+    for (size_t i = 0; i < WEBHOOK_IN_FLIGHT; i++) {
+        if (w->flight[i].easy)
+            curl_easy_cleanup(w->flight[i].easy);
+        buf_release(&w->flight[i].body);
+        free(w->flight[i].url);
+    }
+    curl_slist_free_all(w->headers);
+    curl_slist_free_all(w->bare_headers);
+    buf_release(&w->ca);
+    free(w->id);
+    free(w->shown);
+    free(w->no_proxy);
+    free(w);
+}
