@@ -19,11 +19,10 @@ static void overview(FILE *f)
                 "Flags of the server:\n",
                 f);
     cmdline_print_flags(f);
-    (void)fputs("\nTopics:\n"
-                "  server, check, environment, exit-codes\n",
-                f);
+    (void)fputs("\nTopics:\n  server, check, environment, exit-codes", f);
     for (const struct target_type *const *t = target_types; *t; t++)
-        (void)fprintf(f, "  %s (or %s)\n", (*t)->subsys, (*t)->name);
+        (void)fprintf(f, ", %s, %s", (*t)->subsys, (*t)->name);
+    (void)fputc('\n', f);
 }
 
 static void exit_codes(FILE *f)
