@@ -63,6 +63,10 @@ static void delete_match(struct s3_req *r)
     d->noop = emit_match(r, EVENT_REMOVED_NOOP, r->key);
     if (d->noop)
         emit_record(r, d->noop, NULL, -1);
+    if (!emit_fits(d->removed) || !emit_fits(d->noop)) {
+        s3_fail(r, S3E_METADATA_TOO_LARGE);
+        return;
+    }
     s3_commit(r, delete_txn, delete_done, 512 + emit_bytes(d->removed) + emit_bytes(d->noop), 0);
 }
 

@@ -12,6 +12,7 @@
 #define ROWS_MAX     (KV_TXN_ROWS - 8)
 #define BYTES_MAX    (KV_TXN_BYTES - (64u << 10))
 #define REPLY_MAX    (16u << 20)
+#define RECORDS_MAX  (64u << 20) /* of all keys of a request, in memory */
 
 /* Entries [from, to) in one closure. */
 struct part {
@@ -138,7 +139,7 @@ static struct part *make_part(struct s3_req *r, size_t from)
     for (; i < d->n; i++) {
         const struct event_out *ev = d->entries[i].event;
         size_t row = ROWS_PER_KEY + (ev ? OUTBOX_ROWS(ev->targets.n) : 0),
-               byte = emit_bytes(ev) + 256 + d->entries[i].key.n;
+               byte = emit_bytes(ev) + EMIT_OBJECT_ROW;
         if (i > from && (rows + row > ROWS_MAX || bytes + byte > BYTES_MAX))
             break;
         rows += row;
@@ -152,22 +153,31 @@ static struct part *make_part(struct s3_req *r, size_t from)
     return p;
 }
 
-static void match_all(struct s3_req *r)
+/* False when the records of a long head are more than a closure or our memory takes. */
+static bool match_all(struct s3_req *r)
 {
     struct deletes *d = r->op_state;
+    size_t records = 0;
     for (size_t i = d->at; i < d->n; i++) {
         struct delete_entry *e = &d->entries[i];
         e->event = e->error == S3E_NONE ? emit_match(r, EVENT_REMOVED_DELETE, e->key) : NULL;
         if (e->event)
             emit_record(r, e->event, NULL, (int64_t)d->xml.len);
+        records += e->event ? e->event->ob.record.n : 0;
+        if (records > RECORDS_MAX || !emit_fits(e->event))
+            return false;
     }
+    return true;
 }
 
 static void deletes_commit(struct s3_req *r)
 {
     struct deletes *d = r->op_state;
     d->again = false;
-    match_all(r);
+    if (!match_all(r)) {
+        s3_fail(r, S3E_METADATA_TOO_LARGE);
+        return;
+    }
     size_t n = 0;
     struct part **parts = ARENA_ARRAY(r->arena, struct part *, d->n);
     for (size_t at = d->at; at < d->n; at = parts[n - 1]->to)

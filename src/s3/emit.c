@@ -125,9 +125,35 @@ void emit_txn_put(struct kv_txn *t, struct s3_req *r, struct event_out *ev, uint
         outbox_txn_put(t, r->s3->delivery, &ev->ob, row_seq, record_seq);
 }
 
+/* What a row has beside its texts: key, version, flags, lengths, the counter of its target. */
+#define ROW_OVERHEAD 160
+
+static size_t bytes_per_target(const struct event_out *ev)
+{
+    const struct outbox_event *o = &ev->ob;
+    return o->record.n + o->key.n + o->bucket.n + event_name_text(o->name).n + ROW_OVERHEAD;
+}
+
 size_t emit_bytes(const struct event_out *ev)
 {
-    return ev ? ev->targets.n * (ev->ob.record.n + 128) : 0;
+    return ev ? ev->targets.n * bytes_per_target(ev) : 0;
+}
+
+bool emit_fits(const struct event_out *ev)
+{
+    return emit_bytes(ev) <= EMIT_MAX;
+}
+
+/* --- events of reads ------------------------------------------------------------------------------------------------- */
+
+/* The next targets, as many as fit. A single record always does. */
+static struct target_set next_targets(const struct event_out *ev)
+{
+    size_t fit = EMIT_MAX / bytes_per_target(ev);
+    struct target_set set = {0};
+    for (size_t i = ev->targets_done; i < ev->targets.n && set.n < fit; i++)
+        set.number[set.n++] = ev->targets.number[i];
+    return set;
 }
 
 /* The object may be gone or replaced by now: then the event is stale, and namespace formats skip it. */
@@ -135,23 +161,30 @@ static bool read_txn(struct kv_txn *t, void *ctx)
 {
     struct s3_req *r = ctx;
     struct event_out *ev = r->read_event;
+    struct target_set set = next_targets(ev);
     struct object now;
     bool here = store_txn_object_get(t, r->bucket, r->key, r->arena, &now) == STORE_OK;
-    if (!outbox_txn_admits(t, r->s3->delivery, &ev->targets))
+    if (!outbox_txn_admits(t, r->s3->delivery, &set))
         return false;
     uint64_t record_seq = r->read_seq;
     ev->ob.stale = !here || now.seq != record_seq;
+    ev->ob.targets = &set;
     emit_txn_put(t, r, ev, kv_txn_sequence(t), record_seq);
     return true;
 }
 
 static void read_done(void *ctx, enum kv_outcome outcome)
 {
-    (void)ctx;
-    (void)outcome; /* the reply was sent long ago; a store that failed says so itself */
+    struct s3_req *r = ctx;
+    struct event_out *ev = r->read_event;
+    ev->targets_done += next_targets(ev).n;
+    /* The reply was sent long ago; a store that failed says so itself. */
+    if (outcome != KV_FAILED && ev->targets_done < ev->targets.n)
+        emit_read(r);
 }
 
 void emit_read(struct s3_req *r)
 {
-    s3_commit(r, read_txn, read_done, emit_bytes(r->read_event), KV_NOSYNC);
+    size_t bytes = emit_bytes(r->read_event);
+    s3_commit(r, read_txn, read_done, bytes < EMIT_MAX ? bytes : EMIT_MAX, KV_NOSYNC);
 }

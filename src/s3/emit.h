@@ -6,10 +6,16 @@
 
 #include "s3/request.h"
 
+/* Bytes of events in one closure: the rest of KV_TXN_BYTES is for rows of objects. */
+#define EMIT_MAX (KV_TXN_BYTES - (128u << 10))
+/* Bytes that an object's row takes of a closure at most each time it is read or written: heads are bounded (request.c). */
+#define EMIT_OBJECT_ROW (12u << 10)
+
 /* One event that at least one target wants. In the request's arena. */
 struct event_out {
     struct outbox_event ob;
     struct target_set targets;
+    size_t targets_done; /* of a read event, which may take several commits */
     uint64_t generation; /* of the targets it was matched under */
 };
 
@@ -24,9 +30,12 @@ enum s3_error emit_txn_check(struct kv_txn *t, struct s3_req *r, bool *again);
 enum s3_error emit_txn_admit(struct kv_txn *t, struct s3_req *r, const struct event_out *ev, bool *again);
 void emit_txn_put(struct kv_txn *t, struct s3_req *r, struct event_out *ev, uint64_t row_seq,
                   uint64_t record_seq);
-/* Rough bytes that the event adds to a commit. */
+/* Bytes that the event, with its record, adds to a closure at most; 0 when NULL. */
 size_t emit_bytes(const struct event_out *ev);
-/* Queues r->read_event (GET, HEAD) without a sync, after the reply was sent; the request is held until that is done. */
+/* Do the event's rows fit into one closure? A long head times many targets may not: then the request is refused. */
+bool emit_fits(const struct event_out *ev);
+/* Queues r->read_event (GET, HEAD) without a sync, after the reply was sent, as many targets at a time as fit a closure;
+ * the request is held until that is done. */
 void emit_read(struct s3_req *r);
 
 #endif

@@ -92,6 +92,11 @@ void put_commit(struct s3_req *r, struct put_commit *c)
     c->event = emit_match(r, c->event_name, r->key);
     if (c->event)
         emit_record(r, c->event, c->object, c->content_length);
+    if (!emit_fits(c->event)) {
+        s3_fail(r, S3E_METADATA_TOO_LARGE);
+        c->done(r, false);
+        return;
+    }
     size_t inline_bytes = c->stage && stage_is_inline(c->stage) ? c->object->size : 0;
     s3_commit(r, put_txn, put_committed, OVERHEAD + inline_bytes + emit_bytes(c->event), 0);
 }
