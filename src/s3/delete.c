@@ -19,15 +19,17 @@ static bool delete_txn(struct kv_txn *t, void *ctx)
     d->error = emit_txn_check(t, r, &d->again);
     if (d->error != S3E_NONE || d->again)
         return false;
-    struct object old;
-    d->existed = store_txn_object_get(t, r->bucket, r->key, r->arena, &old) == STORE_OK;
-    struct event_out *ev = d->existed ? d->removed : d->noop;
-    d->error = emit_txn_admit(t, r, ev, &d->again);
+    struct object before, *old;
+    d->error = emit_txn_old(t, r, r->key, &before, &old);
+    d->existed = old != NULL;
+    struct event_out *ev = old ? d->removed : d->noop;
+    if (d->error == S3E_NONE)
+        d->error = emit_txn_admit(t, r, ev, &d->again);
     if (d->error != S3E_NONE || d->again)
         return false;
     uint64_t seq = kv_txn_sequence(t);
-    if (d->existed)
-        store_txn_object_delete(t, r->s3->store, r->bucket, r->key, &old);
+    if (old)
+        store_txn_object_delete(t, r->s3->store, r->bucket, r->key, old);
     emit_txn_put(t, r, ev, seq, seq);
     return true;
 }

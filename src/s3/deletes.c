@@ -8,7 +8,7 @@
 #include "s3/emit.h"
 #include "s3/ops.h"
 
-#define ROWS_PER_KEY 20 /* the object's row read and removed, its extents' garbage */
+#define ROWS_PER_KEY 20 /* the object's row read twice and removed, its extents' garbage */
 #define ROWS_MAX     (KV_TXN_ROWS - 8)
 #define BYTES_MAX    (KV_TXN_BYTES - (64u << 10))
 #define REPLY_MAX    (16u << 20)
@@ -67,13 +67,22 @@ static void render(struct deletes *d)
 static void delete_entry(struct kv_txn *t, struct s3_req *r, struct delete_entry *e)
 {
     struct deletes *d = r->op_state;
-    struct object old;
+    struct object old; /* read again: an entry before this one may name the same key */
     if (store_txn_object_get(t, r->bucket, e->key, r->arena, &old) == STORE_OK) {
         store_txn_object_delete(t, r->s3->store, r->bucket, e->key, &old);
         d->garbage = true;
     }
     uint64_t seq = kv_txn_sequence(t);
     emit_txn_put(t, r, e->event, seq, seq);
+}
+
+/* May the entry's delete be written? A row that cannot be read ends the closure while it still may. */
+static void check_entry(struct kv_txn *t, struct part *p, const struct delete_entry *e)
+{
+    struct object before, *old;
+    p->error = emit_txn_admit(t, p->r, e->event, &p->again);
+    if (p->error == S3E_NONE && !p->again)
+        p->error = emit_txn_old(t, p->r, e->key, &before, &old);
 }
 
 static bool part_txn(struct kv_txn *t, void *ctx)
@@ -84,7 +93,7 @@ static bool part_txn(struct kv_txn *t, void *ctx)
     p->error = emit_txn_check(t, p->r, &p->again);
     for (size_t i = p->from; i < p->to && p->error == S3E_NONE && !p->again; i++)
         if (d->entries[i].error == S3E_NONE)
-            p->error = emit_txn_admit(t, p->r, d->entries[i].event, &p->again);
+            check_entry(t, p, &d->entries[i]);
     if (p->error != S3E_NONE || p->again)
         return false;
     for (size_t i = p->from; i < p->to; i++)
@@ -139,7 +148,7 @@ static struct part *make_part(struct s3_req *r, size_t from)
     for (; i < d->n; i++) {
         const struct event_out *ev = d->entries[i].event;
         size_t row = ROWS_PER_KEY + (ev ? OUTBOX_ROWS(ev->targets.n) : 0),
-               byte = emit_bytes(ev) + EMIT_OBJECT_ROW;
+               byte = emit_bytes(ev) + 2 * EMIT_OBJECT_ROW;
         if (i > from && (rows + row > ROWS_MAX || bytes + byte > BYTES_MAX))
             break;
         rows += row;

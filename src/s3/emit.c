@@ -107,6 +107,14 @@ enum s3_error emit_txn_check(struct kv_txn *t, struct s3_req *r, bool *again)
     }
 }
 
+enum s3_error emit_txn_old(struct kv_txn *t, struct s3_req *r, struct str key, struct object *room,
+                           struct object **old)
+{
+    enum store_result res = store_txn_object_get(t, r->bucket, key, r->arena, room);
+    *old = res == STORE_OK ? room : NULL;
+    return res == STORE_OK || res == STORE_MISSING ? S3E_NONE : s3_store_error(res);
+}
+
 enum s3_error emit_txn_admit(struct kv_txn *t, struct s3_req *r, const struct event_out *ev, bool *again)
 {
     if (!ev)

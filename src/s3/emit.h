@@ -26,6 +26,10 @@ void emit_record(struct s3_req *r, struct event_out *ev, const struct object *ob
 /* Inside the closure, before its first write: are bucket, rules and targets still those that were matched, and may they take
  * one more? S3E_NONE, or an error; *again: match once more. */
 enum s3_error emit_txn_check(struct kv_txn *t, struct s3_req *r, bool *again);
+/* The object's row now, in the request's arena; *old NULL: there is none. S3E_DAMAGED: it cannot be read, so nobody knows
+ * what it names or whether it is there; the closure must abort. */
+enum s3_error emit_txn_old(struct kv_txn *t, struct s3_req *r, struct str key, struct object *room,
+                           struct object **old);
 /* ev may be NULL: nobody wants it. */
 enum s3_error emit_txn_admit(struct kv_txn *t, struct s3_req *r, const struct event_out *ev, bool *again);
 void emit_txn_put(struct kv_txn *t, struct s3_req *r, struct event_out *ev, uint64_t row_seq,

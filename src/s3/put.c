@@ -40,10 +40,10 @@ static bool put_txn(struct kv_txn *t, void *ctx)
     c->error = emit_txn_check(t, r, &c->again);
     if (c->error != S3E_NONE || c->again)
         return false;
-    struct object before, *old = NULL;
-    if (store_txn_object_get(t, r->bucket, r->key, r->arena, &before) == STORE_OK)
-        old = &before;
-    c->error = c->check ? c->check(r, old, &c->redo_wanted) : condition_write(r, old);
+    struct object before, *old;
+    c->error = emit_txn_old(t, r, r->key, &before, &old);
+    if (c->error == S3E_NONE)
+        c->error = c->check ? c->check(r, old, &c->redo_wanted) : condition_write(r, old);
     if (c->error == S3E_NONE && !c->redo_wanted)
         c->error = emit_txn_admit(t, r, c->event, &c->again);
     if (c->error != S3E_NONE || c->again || c->redo_wanted)
