@@ -68,8 +68,8 @@ static bool find_in_file(int dir, struct wal_damage *out)
 
 static int is_log(const struct dirent *d)
 {
-    return str_ends(str_c(d->d_name), STR(".log")) &&
-           strlen(d->d_name) < sizeof(((struct wal_damage *)0)->file);
+    struct str name = str_c(d->d_name);
+    return str_ends(name, STR(".log")) && name.n < sizeof(((struct wal_damage *)0)->file);
 }
 
 bool wal_find_damage(const char *dir, struct wal_damage *out)
