@@ -34,7 +34,10 @@ bool blob_append(struct blob_writer *w, const void *p, size_t n, struct err *e);
  * discarded; e says why; blob_err_is_full() tells ENOSPC/EDQUOT apart. */
 bool blob_finish(struct blob_writer *w, struct err *e);
 void blob_discard(struct blob_writer *w);
-bool blob_err_is_full(void); /* of the calling thread's last failed blob call */
+/* Of the calling thread's last failed blob call: no space; or bytes that were read and are damaged (blob_copy's source, not
+ * its target). */
+bool blob_err_is_full(void);
+bool blob_err_is_damage(void);
 
 /* Reading: may block; a reader is used by one thread at a time. BLOB_DAMAGED: a bad footer, or an error of
  * the disk. */

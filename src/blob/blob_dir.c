@@ -14,11 +14,21 @@
 #include "base/log.h"
 #include "blob/blob_internal.h"
 
-static __thread bool last_was_full;
+static __thread enum blob_why last_why;
 
 bool blob_err_is_full(void)
 {
-    return last_was_full;
+    return last_why == BLOB_WHY_FULL;
+}
+
+bool blob_err_is_damage(void)
+{
+    return last_why == BLOB_WHY_DAMAGE;
+}
+
+void blob_set_why(enum blob_why why)
+{
+    last_why = why;
 }
 
 void blob_name(uint64_t id, char out[BLOB_NAME])
@@ -30,7 +40,7 @@ bool blob_error(struct blobs *b, uint64_t id, const char *what, struct err *e)
 {
     char name[BLOB_NAME];
 
-    last_was_full = errno == ENOSPC || errno == EDQUOT;
+    last_why = errno == ENOSPC || errno == EDQUOT ? BLOB_WHY_FULL : BLOB_WHY_OTHER;
     blob_name(id, name);
     return err_errno(e, "%s %s/%s", what, b->dir, name);
 }
@@ -84,23 +94,30 @@ bool blob_sync_folder(struct blobs *b, unsigned folder, struct err *e)
     return ok;
 }
 
-/* One fsync of the parent makes all names durable; the folders themselves are then empty or synced by their
- * writers. */
+/* Makes the names of the folder durable, and its own in the folder above. */
+static bool sync_names(struct blobs *b, struct err *e)
+{
+    int up = openat(b->root, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool ok = up >= 0 && fsync(b->root) == 0 && fsync(up) == 0;
+
+    if (!ok)
+        err_errno(e, "cannot sync %s and the folder above it", b->dir);
+    if (up >= 0)
+        close(up);
+    return ok;
+}
+
+/* The sub-folders are empty, or synced by their writers. Their names are synced at every start: a start before may have made
+ * them and died before its sync. */
 static bool make_folders(struct blobs *b, struct err *e)
 {
-    bool made = false;
-
     for (unsigned i = 0; i < BLOB_FOLDERS; i++) {
         char name[3];
         folder_name(i, name);
-        if (mkdirat(b->root, name, 0777) == 0)
-            made = true;
-        else if (errno != EEXIST)
+        if (mkdirat(b->root, name, 0777) != 0 && errno != EEXIST)
             return err_errno(e, "cannot create %s/%s", b->dir, name);
     }
-    if (made && fsync(b->root) != 0)
-        return err_errno(e, "cannot sync %s", b->dir);
-    return true;
+    return sync_names(b, e);
 }
 
 struct blobs *blobs_open(const char *dir, bool read_only, struct err *e)

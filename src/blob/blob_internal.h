@@ -43,9 +43,12 @@ struct blob_reader {
     uint8_t *scratch; /* one block */
 };
 
+/* Why the calling thread's last blob call failed. */
+enum blob_why { BLOB_WHY_OTHER, BLOB_WHY_FULL, BLOB_WHY_DAMAGE };
+void blob_set_why(enum blob_why why);
 /* "ab/00000000000123ab" */
 void blob_name(uint64_t id, char out[BLOB_NAME]);
-/* Remembers whether errno means 'no space' for blob_err_is_full. Sets err with errno's text; returns false.
+/* Remembers for blob_err_is_full whether errno means 'no space'. Sets err with errno's text; returns false.
  */
 bool blob_error(struct blobs *b, uint64_t id, const char *what, struct err *e);
 /* The same for a sync, after which nothing is certain: the folder refuses writes from now on. */

@@ -19,7 +19,16 @@ static bool damaged(const struct blob_reader *r, const char *what, struct err *e
     char name[BLOB_NAME];
 
     blob_name(r->id, name);
+    blob_set_why(BLOB_WHY_DAMAGE);
     return err_set(e, "%s/%s is damaged: %s", r->blobs->dir, name, what);
+}
+
+/* An error of the disk: what is there cannot be had. */
+static bool unreadable(const struct blob_reader *r, struct err *e)
+{
+    blob_error(r->blobs, r->id, "cannot read", e);
+    blob_set_why(BLOB_WHY_DAMAGE);
+    return false;
 }
 
 static bool read_footer(struct blob_reader *r, struct err *e)
@@ -28,12 +37,12 @@ static bool read_footer(struct blob_reader *r, struct err *e)
     uint8_t f[BLOB_FOOTER];
 
     if (fstat(r->fd, &st) != 0)
-        return blob_error(r->blobs, r->id, "cannot read", e);
+        return unreadable(r, e);
     if (st.st_size < (off_t)sizeof f)
         return damaged(r, "too short for a footer", e);
     uint64_t size = (uint64_t)st.st_size;
     if (!blob_read_all(r->fd, f, sizeof f, size - sizeof f))
-        return blob_error(r->blobs, r->id, "cannot read", e);
+        return unreadable(r, e);
     if (memcmp(f, BLOB_MAGIC, 8) != 0 || le32_get(f + 36) != hash_crc32c(0, f, 36))
         return damaged(r, "the footer's checksum is wrong", e);
     if (le32_get(f + 8) != BLOB_VERSION || le32_get(f + 12) != BLOB_BLOCK)
@@ -100,7 +109,7 @@ bool blob_table_get(struct blob_reader *r, uint64_t block, uint32_t *crc, struct
             r->part = x_malloc((r->blocks < TABLE_PART ? r->blocks : TABLE_PART) * 4);
         r->part_n = 0;
         if (!blob_read_all(r->fd, r->part, (size_t)n * 4, r->size + 4 * first))
-            return blob_error(r->blobs, r->id, "cannot read", e);
+            return unreadable(r, e);
         r->part_first = first;
         r->part_n = (size_t)n;
     }
@@ -127,7 +136,7 @@ static bool load_block(struct blob_reader *r, uint64_t block, struct err *e)
     if (!r->scratch)
         r->scratch = x_malloc(BLOB_BLOCK);
     if (!blob_read_all(r->fd, r->scratch, (size_t)blob_block_length(r, block), block * BLOB_BLOCK))
-        return blob_error(r->blobs, r->id, "cannot read", e);
+        return unreadable(r, e);
     return check_block(r, block, r->scratch, e);
 }
 
@@ -141,7 +150,7 @@ static size_t read_whole(struct blob_reader *r, uint64_t block, char *buf, size_
     while (count < READ_STEP && block + count < r->blocks && blob_block_length(r, block + count) <= n - bytes)
         bytes += (size_t)blob_block_length(r, block + count++);
     if (!blob_read_all(r->fd, buf, bytes, block * BLOB_BLOCK)) {
-        blob_error(r->blobs, r->id, "cannot read", e);
+        unreadable(r, e);
         return 0;
     }
     for (uint64_t i = 0; i < count; i++)

@@ -34,8 +34,10 @@ struct blob_writer *blob_create(struct blobs *b, uint64_t id, struct err *e)
 {
     char name[BLOB_NAME];
 
-    if (blobs_failed(b, e))
+    if (blobs_failed(b, e)) {
+        blob_set_why(BLOB_WHY_OTHER);
         return NULL;
+    }
     blob_name(id, name);
     int fd = openat(b->root, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0) {
@@ -145,6 +147,7 @@ static bool write_end(struct blob_writer *w, struct err *e)
     buf_str(&end, buf_view(&w->table));
     buf_put(&end, footer, sizeof footer);
     bool ok;
+    blob_set_why(BLOB_WHY_OTHER);
     if (w->table.failed || end.failed)
         ok = err_set(e, "a blob cannot hold more than 4 TiB");
     else

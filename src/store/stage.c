@@ -7,9 +7,7 @@
 #include "base/log.h"
 #include "store/stage.h"
 
-#define ADMIT_STEP \
-    ((uint64_t)4 << 20) /* bytes of a long body between two questions whether there is room   \
-                                        */
+#define ADMIT_STEP ((uint64_t)1 << 20) /* bytes of a long body between two questions whether there is room */
 
 static struct store_stage *stage_new(struct store *s)
 {
@@ -20,7 +18,7 @@ static struct store_stage *stage_new(struct store *s)
 
 static enum store_result blob_failure(void)
 {
-    return blob_err_is_full() ? STORE_FULL : STORE_FAILED;
+    return blob_err_is_full() ? STORE_FULL : blob_err_is_damage() ? STORE_DAMAGED : STORE_FAILED;
 }
 
 /* From memory to a file; what was taken so far goes first. */
@@ -77,14 +75,15 @@ static void append_memory(struct store_stage *st, const void *p, size_t n)
     st->size = need;
 }
 
-/* Long bodies, or those of unknown length, may come to the reserve on their way. */
+/* Long bodies, or those of unknown length, may come to the reserve on their way, and others that were admitted beside them:
+ * the file system itself is asked, so that the reserve is passed by one step of each at most. */
 static enum store_result still_room(struct store_stage *st, size_t n)
 {
     st->since_admit += n;
     if (st->since_admit < ADMIT_STEP)
         return STORE_OK;
     st->since_admit = 0;
-    return store_admit(st->store, 0);
+    return space_left(st->store);
 }
 
 enum store_result stage_append(struct store_stage *st, const void *p, size_t n, struct err *e)
