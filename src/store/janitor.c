@@ -221,27 +221,45 @@ static void add_dead(struct dead_rows *d, struct str key, struct str row)
     d->n++;
 }
 
-/* Nobody else changes the rows of a dead bucket, so one scan sees them all. */
-static bool delete_objects(struct store *s, struct dead_rows *d)
+/* Reads rows from *at on, as many as one closure takes, and moves *at behind them. Nobody else changes the rows of a dead
+ * bucket. */
+static bool load_dead(struct store *s, struct dead_rows *d, struct buf *at)
 {
-    struct row_key first, end;
+    struct row_key end;
     struct str key, value;
     struct err e = {0};
-    bool ok = true;
 
-    struct kv_scan *scan = kv_scan_open(s->kv, KV_META, row_key_id(&first, 'o', d->bucket),
-                                        row_key_id(&end, 'o', d->bucket + 1));
-    while (ok && kv_scan_next(scan, &key, &value)) {
+    struct kv_scan *scan = kv_scan_open(s->kv, KV_META, buf_view(at), row_key_id(&end, 'o', d->bucket + 1));
+    while (d->weight + 1 + OBJECT_EXTENTS <= STORE_CLOSURE && kv_scan_next(scan, &key, &value))
         add_dead(d, key, value);
-        if (d->weight + 1 + OBJECT_EXTENTS > STORE_CLOSURE)
-            ok = flush_dead(s, d);
-    }
-    if (ok && kv_scan_failed(scan, &e)) {
+    bool ok = !kv_scan_failed(scan, &e);
+    if (!ok)
         log_error("store", "emptying a deleted bucket: %s", e.text);
-        ok = false;
-    }
     kv_scan_close(scan);
-    return flush_dead(s, d) && ok;
+    if (d->n) {
+        buf_reset(at);
+        buf_str(at, d->v[d->n - 1].key);
+        buf_char(at, 0);
+    }
+    return ok;
+}
+
+/* A scan for each closure: one over all of a large bucket would keep what is deleted meanwhile on the disk. */
+static bool delete_objects(struct store *s, struct dead_rows *d)
+{
+    struct row_key first;
+    struct buf at;
+    bool ok, more;
+
+    buf_init(&at, sizeof first.p + 1);
+    buf_str(&at, row_key_id(&first, 'o', d->bucket));
+    do {
+        ok = load_dead(s, d, &at);
+        more = d->n > 0;
+        ok = flush_dead(s, d) && ok;
+    } while (ok && more);
+    buf_release(&at);
+    return ok;
 }
 
 static bool empty_bucket(struct store *s, struct garbage g)

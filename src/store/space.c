@@ -58,6 +58,16 @@ static bool space_take(struct space *sp, uint64_t bytes)
     return true;
 }
 
+static enum store_result full(struct store *s)
+{
+    mutex_lock(&s->space.mutex);
+    uint64_t reserve = s->space.reserve;
+    mutex_unlock(&s->space.mutex);
+    log_warn("store", "the disk of %s is full up to its reserve of %llu MiB: what adds data is refused",
+             s->folder.dir, (unsigned long long)(reserve >> 20));
+    return STORE_FULL;
+}
+
 enum store_result store_admit(struct store *s, uint64_t bytes)
 {
     if (kv_failed(s->kv, NULL) || blobs_failed(s->blobs, NULL))
@@ -67,14 +77,15 @@ enum store_result store_admit(struct store *s, uint64_t bytes)
     if (space_take(&s->space, bytes))
         return STORE_OK;
     space_ask(s, 1);
-    if (space_take(&s->space, bytes))
-        return STORE_OK;
-    mutex_lock(&s->space.mutex);
-    uint64_t reserve = s->space.reserve;
-    mutex_unlock(&s->space.mutex);
-    log_warn("store", "the disk of %s is full up to its reserve of %llu MiB: what adds data is refused",
-             s->folder.dir, (unsigned long long)(reserve >> 20));
-    return STORE_FULL;
+    return space_take(&s->space, bytes) ? STORE_OK : full(s);
+}
+
+enum store_result space_left(struct store *s)
+{
+    if (kv_failed(s->kv, NULL) || blobs_failed(s->blobs, NULL))
+        return STORE_FAILED;
+    space_ask(s, 1);
+    return space_take(&s->space, 0) ? STORE_OK : full(s);
 }
 
 void store_get_stats(struct store *s, struct store_stats *out)

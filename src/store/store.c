@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/hash.h"
@@ -200,11 +201,26 @@ static bool start(struct store *s, struct err *e)
     return true;
 }
 
+/* The folder of blobs is made after the rows, so where it is, rows were. RocksDB would make new, empty ones without a word. */
+static bool rows_lost(const char *kv, const char *blobs, struct err *e)
+{
+    char *current = folder_path(kv, "CURRENT");
+    bool lost = access(blobs, F_OK) == 0 && access(current, F_OK) != 0;
+
+    if (lost)
+        err_set(
+            e, "%s is missing, but %s is there: the rows of this store are lost or were not restored with it",
+            current, blobs);
+    free(current);
+    return lost;
+}
+
 static bool open_parts(struct store *s, const char *dir, struct err *e)
 {
     char *kv = folder_path(dir, "kv"), *blobs = folder_path(dir, "blobs");
 
-    s->kv = kv_open(kv, &(struct kv_options){.memory = s->options.memory}, e);
+    if (!rows_lost(kv, blobs, e))
+        s->kv = kv_open(kv, &(struct kv_options){.memory = s->options.memory}, e);
     if (s->kv)
         s->blobs = blobs_open(blobs, false, e);
     free(kv);

@@ -45,6 +45,8 @@ struct space {
     uint64_t free, total, reserve; /* under the mutex */
 };
 void space_init(struct store *s);
+/* Is there room above the reserve right now? STORE_OK, STORE_FULL, STORE_FAILED. Asks the file system. */
+enum store_result space_left(struct store *s);
 
 /* --- the janitor (janitor.c) --- */
 

@@ -54,6 +54,23 @@ static void test_refused(void **state)
     remove_dir(dir);
 }
 
+/* Rows that are gone are not made anew: that would be an empty store, without a word. */
+static void test_rows_lost(void **state)
+{
+    struct fixture *f = *state;
+    char kv[128], gone[128];
+
+    store_close(f->store);
+    f->store = NULL;
+    snprintf(kv, sizeof kv, "%s/kv", f->dir);
+    snprintf(gone, sizeof gone, "%s/gone", f->dir);
+    assert_int_equal(rename(kv, gone), 0);
+    assert_refused(f->dir, "kv/CURRENT is missing");
+    assert_int_not_equal(access(kv, F_OK), 0);
+    assert_int_equal(rename(gone, kv), 0);
+    reopen(f);
+}
+
 static void test_created(void **state)
 {
     struct store_options o = {0};
@@ -283,6 +300,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_created),
+        cmocka_unit_test_setup_teardown(test_rows_lost, setup_rocks, teardown),
         cmocka_unit_test_setup_teardown(test_died_uploading, setup_rocks, teardown),
         cmocka_unit_test_setup_teardown(test_died_with_garbage, setup_rocks, teardown),
         cmocka_unit_test_setup_teardown(test_check, setup_rocks, teardown),
