@@ -115,7 +115,17 @@ static bool host_valid(struct str h)
     return true;
 }
 
-/* "http://host:port/path?query" becomes "/path?query"; its host wins over the Host field (RFC 9112 3.2.2). */
+/* The Host field is to be ignored then (RFC 9112 3.2.2). It says the same from here on, so that nobody can look at the
+ * other one: a signature is made over that field, and the bucket may be in the host. */
+static void set_host(struct http_req *r, struct str host)
+{
+    r->host = host;
+    for (size_t i = 0; i < r->headers.n; i++)
+        if (str_ieq(r->headers.v[i].name, STR("host")))
+            r->headers.v[i].value = host;
+}
+
+/* "http://host:port/path?query" becomes "/path?query"; its host wins over the Host field. */
 static bool reduce_absolute(struct http_req *r)
 {
     struct str t = r->target;
@@ -126,9 +136,9 @@ static bool reduce_absolute(struct http_req *r)
     size_t n = 0;
     while (n < rest.n && rest.p[n] != '/' && rest.p[n] != '?')
         n++;
-    r->host = str_head(rest, n);
-    if (n == 0 || !host_valid(r->host))
+    if (n == 0 || !host_valid(str_head(rest, n)))
         return false;
+    set_host(r, str_head(rest, n));
     rest = str_from(rest, n);
     if (rest.n > 0 && rest.p[0] == '/')
         r->target = rest;

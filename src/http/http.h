@@ -34,7 +34,7 @@ struct http_req {
     struct str method;      /* "GET": as sent, one that llhttp knows */
     struct str target;      /* raw request target; absolute-form already reduced to origin-form */
     struct str path, query; /* target split at the first '?', undecoded; query without the '?' */
-    struct str host;        /* value of Host (or of the absolute-form) */
+    struct str host;        /* value of Host; of the absolute-form, and then the Host header says so, too */
     struct headers headers; /* as received, in order, values trimmed */
     int64_t content_length; /* -1: Transfer-Encoding: chunked; 0: no body */
     bool chunked, keep_alive, expect_continue, tls, is_head;

@@ -255,6 +255,7 @@ static void test_fields(void **state)
     arena_release(&r.arena);
     r = taken(STR("HEAD http://o:1?q HTTP/1.1\r\nHost: other\r\nConnection: x, Close\r\n\r\n"));
     ASSERT_STR(r.host, "o:1");
+    ASSERT_STR(header_value(&r.headers, STR("host")), "o:1"); /* what is signed is what is used */
     ASSERT_STR(r.target, "/?q");
     ASSERT_STR(r.path, "/");
     ASSERT_STR(r.query, "q");
