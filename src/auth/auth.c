@@ -104,9 +104,11 @@ static enum auth_result check_key(const struct auth *a, const struct claim *c)
     return c->token.n ? AUTH_BAD_TOKEN : AUTH_OK;
 }
 
-static bool is_amz_header(struct str name)
+/* Headers that say what is to be done. What CloudFront adds on its way says nothing. */
+static bool must_be_signed(struct str name)
 {
-    return str_istarts(name, STR("x-amz-"));
+    return (str_istarts(name, STR("x-amz-")) && !str_ieq(name, STR("x-amz-cf-id"))) ||
+           str_istarts(name, STR("x-minio-"));
 }
 
 static enum auth_result check_names(const struct auth_request *r, const struct claim *c,
@@ -114,12 +116,15 @@ static enum auth_result check_names(const struct auth_request *r, const struct c
 {
     if (!sigv4_names_has(names, STR("host")))
         return AUTH_UNSIGNED_HEADERS;
-    if (!c->presigned)
-        return AUTH_OK;
-    /* Whoever holds a presigned URL must not add meaning to it that its maker did not sign. */
-    for (size_t i = 0; i < r->headers->n; i++)
-        if (is_amz_header(r->headers->v[i].name) && !sigv4_names_has(names, r->headers->v[i].name))
+    /* Whoever holds a signed request must not add meaning to it that its maker did not sign. */
+    for (size_t i = 0; i < r->headers->n; i++) {
+        struct str name = r->headers->v[i].name;
+        /* Hash and date are signed by their values. */
+        bool by_value =
+            !c->presigned && (str_ieq(name, STR("x-amz-content-sha256")) || str_ieq(name, STR("x-amz-date")));
+        if (must_be_signed(name) && !by_value && !sigv4_names_has(names, name))
             return AUTH_UNSIGNED_HEADERS;
+    }
     return AUTH_OK;
 }
 

@@ -9,7 +9,7 @@
 #include "base/thread.h"
 
 #define SIGV4_ALGORITHM   STR("AWS4-HMAC-SHA256")
-#define SIGV4_NAMES_MAX   64 /* signed headers */
+#define SIGV4_NAMES_MAX   128 /* signed headers: as many as a head may have */
 #define SIGV4_EMPTY_SHA   "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 #define SIGV4_DAY_LEN     8
 #define SIGV4_KEY_LEN     32

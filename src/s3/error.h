@@ -52,6 +52,7 @@
     X(REQUEST_TIMEOUT, 400, "RequestTimeout", \
       "Your socket connection to the server was not read from or written to within the timeout period.") \
     X(INVALID_ARGUMENT, 400, "InvalidArgument", "Invalid Argument") \
+    X(REPEATED_HEADER, 400, "InvalidArgument", "A header that has one value was sent more than once.") \
     X(INVALID_REQUEST, 400, "InvalidRequest", "Invalid Request") \
     X(INVALID_BUCKET_NAME, 400, "InvalidBucketName", "The specified bucket is not valid.") \
     X(INVALID_REGION, 400, "InvalidRegion", "Region does not match.") \

@@ -138,6 +138,31 @@ static enum s3_error check_headers(const struct s3_req *r)
     return total > HEADERS_LIMIT || meta > META_LIMIT ? S3E_METADATA_TOO_LARGE : S3E_NONE;
 }
 
+/* Of one value; a second one would be the one that somebody else on the way goes by. */
+static bool is_single(struct str name)
+{
+    static const char *const others[] = {"authorization", "content-md5", "content-type", "date", "range"};
+    if (str_istarts(name, STR("x-amz-")))
+        return !str_istarts(name, STR("x-amz-meta-")) && !str_ieq(name, STR("x-amz-object-attributes"));
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (str_ieq(name, str_c(others[i])))
+            return true;
+    return false;
+}
+
+static enum s3_error check_repeated(const struct s3_req *r)
+{
+    const struct headers *h = &r->http->headers;
+    for (size_t i = 0; i < h->n; i++) {
+        if (!is_single(h->v[i].name))
+            continue;
+        for (size_t k = i + 1; k < h->n; k++)
+            if (str_ieq(h->v[i].name, h->v[k].name))
+                return S3E_REPEATED_HEADER;
+    }
+    return S3E_NONE;
+}
+
 /* Headers that ask for what is not built: refused, never silently ignored. */
 static enum s3_error check_unbuilt(const struct s3_req *r)
 {
@@ -193,6 +218,8 @@ static enum s3_error route(struct s3_req *r)
         e = S3E_INVALID_ARGUMENT;
     if (e == S3E_NONE)
         e = check_headers(r);
+    if (e == S3E_NONE)
+        e = check_repeated(r);
     if (e == S3E_NONE)
         e = check_names(r);
     if (e != S3E_NONE)
