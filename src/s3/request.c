@@ -277,7 +277,7 @@ static enum s3_error prepare(struct s3_req *r)
         e = authenticate(r);
     if (e == S3E_NONE && r->scope != SCOPE_ROOT && !bucket_name_valid(r->bucket_name))
         e = S3E_INVALID_BUCKET_NAME;
-    if (e == S3E_NONE && !r->op->run)
+    if (e == S3E_NONE && (!r->op->run || route_strays(r->op, r->http->method, &r->query)))
         e = S3E_NOT_IMPLEMENTED;
     if (e == S3E_NONE)
         e = check_unbuilt(r);

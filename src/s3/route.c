@@ -68,6 +68,69 @@ static bool has_header(const struct headers *headers, const char *rule)
     return eq < 0 || str_istarts(value, str_from(r, (size_t)eq + 1));
 }
 
+/* Names in a query that make another operation of a request: of S3, of its later versions, and of MinIO. */
+static bool is_sub_resource(struct str name)
+{
+    static const char *const names[] = {
+        "accelerate",
+        "acl",
+        "analytics",
+        "attributes",
+        "cors",
+        "delete",
+        "encryption",
+        "intelligent-tiering",
+        "inventory",
+        "lambdaArn",
+        "legal-hold",
+        "lifecycle",
+        "location",
+        "logging",
+        "metadataConfiguration",
+        "metadataTable",
+        "metrics",
+        "notification",
+        "object-lock",
+        "ownershipControls",
+        "policy",
+        "policyStatus",
+        "publicAccessBlock",
+        "renameObject",
+        "replication",
+        "replication-check",
+        "replication-metrics",
+        "replication-reset",
+        "replication-reset-status",
+        "requestPayment",
+        "restore",
+        "retention",
+        "select",
+        "session",
+        "tagging",
+        "torrent",
+        "uploadId",
+        "uploads",
+        "versioning",
+        "versions",
+        "website",
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (str_eq_c(name, names[i]))
+            return true;
+    return false;
+}
+
+bool route_strays(const struct s3_op *op, struct str method, const struct headers *query)
+{
+    if (op->query || !op->run)
+        return false;
+    bool reads = str_eq(method, STR("GET")) || str_eq(method, STR("HEAD"));
+    for (size_t i = 0; i < query->n; i++)
+        if (is_sub_resource(query->v[i].name) || (!reads && str_eq(query->v[i].name, STR("partNumber"))))
+            return true;
+    return false;
+}
+
 const struct s3_op *route_op(struct str method, enum s3_scope scope, const struct headers *query,
                              const struct headers *headers)
 {

@@ -12,6 +12,9 @@ enum s3_error route_path(struct arena *a, struct str raw_path, struct str host, 
 /* First row of s3_ops that matches; NULL: no S3 operation. */
 const struct s3_op *route_op(struct str method, enum s3_scope scope, const struct headers *query,
                              const struct headers *headers);
+/* Does the query name a sub-resource that this operation knows nothing of? Then something else was asked for: a DELETE
+ * with ?notification must not remove the bucket. Unknown names (x-id=PutObject) mean nothing, as at AWS. */
+bool route_strays(const struct s3_op *op, struct str method, const struct headers *query);
 /* Checks of names (s3-api.md 5.7 and 0.5). */
 bool bucket_name_valid(struct str name);
 enum s3_error key_check(struct str key);
