@@ -147,7 +147,7 @@ void reply_problem(struct http_conn *c, struct request *r, enum http_problem p)
     struct buf headers, body;
     int status = 400;
     buf_init(&headers, 16 * 1024);
-    buf_init(&body, 64 * 1024);
+    buf_init(&body, 512 * 1024); /* names the target, escaped */
     c->server->app->problem(c->server->ctx, &r->pub, p, &status, &headers, &body);
     r->status = status;
     r->no_body = r->pub.is_head;

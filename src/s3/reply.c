@@ -7,6 +7,8 @@
 #include "s3/request.h"
 
 #define HEADERS_MAX (64u << 10)
+#define BODY_MAX \
+    (512u << 10) /* of an error: a path of 16 KiB as key or bucket and as resource, escaped; a range */
 
 void s3_common_headers(struct s3 *s3, const struct http_req *h, struct buf *out)
 {
@@ -90,7 +92,7 @@ void s3_fail_headers(struct s3_req *r, enum s3_error e, struct str extra)
     bool head = r->http->is_head;
     struct buf h, b;
     buf_init(&h, HEADERS_MAX);
-    buf_init(&b, HEADERS_MAX);
+    buf_init(&b, BODY_MAX);
     error_headers(&h, row, message, head);
     buf_str(&h, extra);
     if (head || row->status == 304) {
