@@ -69,6 +69,8 @@ static void prepare_signals(void)
     stop_signals(&set);
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
     (void)sigaction(SIGPIPE, &ignore, NULL);
+    (void)sigaction(SIGXFSZ, &ignore,
+                    NULL); /* a file beyond RLIMIT_FSIZE is an error of that write (EFBIG) */
 }
 
 /* Connections are descriptors: all that we may have. */

@@ -353,6 +353,7 @@ void op_put_object(struct s3_req *r)
         return;
     struct put *p = ARENA_NEW(r->arena, struct put);
     r->op_state = p;
+    r->upload = &p->upload;
     p->commit.object = ARENA_NEW(r->arena, struct object);
     p->commit.event_name = EVENT_CREATED_PUT;
     p->commit.content_length = -1;

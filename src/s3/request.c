@@ -328,6 +328,8 @@ void s3_gone(void *ctx, struct http_req *h)
         return;
     if (r->op_free)
         r->op_free(r);
+    if (r->upload)
+        upload_release(r->upload);
     if (r->bucket)
         bucket_unref(r->bucket);
     if (r->budget)

@@ -44,7 +44,7 @@ struct s3_req {
     char request_id[16];
     struct bucket *bucket; /* reference, given back at the end */
     struct buf xml;        /* BODY_XML: the body */
-    struct upload *upload;
+    struct upload *upload; /* released at the end: a client may go while its request waits for the budget */
     struct budget_wait wait;
     size_t budget; /* bytes taken from the budget */
     struct kv_commit commit;

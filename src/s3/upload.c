@@ -260,6 +260,7 @@ void upload_collect(struct s3_req *r, void (*run)(struct s3_req *r))
 {
     struct collect *c = ARENA_NEW(r->arena, struct collect);
     c->run = run;
+    r->upload = &c->upload;
     enum s3_error e = upload_init(&c->upload, r, false);
     if (e == S3E_NONE && c->upload.size > S3_XML_MAX)
         e = S3E_ENTITY_TOO_LARGE;

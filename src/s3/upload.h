@@ -32,7 +32,7 @@ enum s3_error upload_init(struct upload *u, const struct s3_req *r, bool want_md
 enum s3_error upload_feed(struct upload *u, const char *p, size_t n);
 /* The HTTP body is over: verifies length, digests, checksum, signature. md5_value is set when wanted. */
 enum s3_error upload_end(struct upload *u);
-void upload_release(struct upload *u);
+void upload_release(struct upload *u); /* may be called again */
 /* "x-amz-checksum-crc32" ...; and the reply's header line of a stored checksum. */
 const char *checksum_name(enum checksum_kind k);
 void checksum_header(struct buf *out, const struct object *o);
