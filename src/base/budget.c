@@ -73,6 +73,13 @@ bool budget_cancel(struct budget *b, struct budget_wait *w)
     return found;
 }
 
+void budget_force(struct budget *b, size_t bytes)
+{
+    mutex_lock(&b->mutex);
+    b->used += bytes;
+    mutex_unlock(&b->mutex);
+}
+
 void budget_give(struct budget *b, size_t bytes)
 {
     mutex_lock(&b->mutex);

@@ -26,6 +26,8 @@ void budget_release(struct budget *b);
 bool budget_take(struct budget *b, size_t bytes, struct budget_wait *w);
 /* Takes w out of the line; false when its bytes are already taken (its task runs or will run). */
 bool budget_cancel(struct budget *b, struct budget_wait *w);
+/* Takes bytes without asking: the budget may be passed, and those who ask wait for it to be kept again. */
+void budget_force(struct budget *b, size_t bytes);
 void budget_give(struct budget *b, size_t bytes);
 
 #endif

@@ -96,8 +96,7 @@ static void inline_free(void *arg)
     (void)arg; /* the body is released with the request */
 }
 
-/* The head: everything is known, and the first block is good. */
-static void get_reply(struct s3_req *r)
+static void get_send(struct s3_req *r)
 {
     struct get *g = r->op_state;
     const struct object *o = get_object(g);
@@ -109,10 +108,6 @@ static void get_reply(struct s3_req *r)
         buf_printf(&h, "Content-Range: bytes %llu-%llu/%llu\r\n", (unsigned long long)g->first,
                    (unsigned long long)(g->first + g->length - 1), (unsigned long long)o->size);
     int status = g->partial ? 206 : 200;
-    r->read_event = emit_match(r, g->head ? EVENT_ACCESSED_HEAD : EVENT_ACCESSED_GET, r->key);
-    if (r->read_event)
-        emit_record(r, r->read_event, o, (int64_t)g->length);
-    r->read_seq = o->seq;
     if (g->head)
         http_reply_empty(r->http, status, buf_view(&h), (int64_t)g->length);
     else if (g->read.is_inline || g->length == 0)
@@ -121,6 +116,22 @@ static void get_reply(struct s3_req *r)
     else
         http_reply_stream(r->http, status, buf_view(&h), (int64_t)g->length, &producer);
     buf_release(&h);
+}
+
+/* Everything is known, and the first block is good. Events of reads are committed after the reply, when nothing slows the
+ * client down any more: while too many of them wait for the committer, those that would make more wait here. */
+static void get_reply(struct s3_req *r)
+{
+    struct get *g = r->op_state;
+    const struct object *o = get_object(g);
+    r->read_event = emit_match(r, g->head ? EVENT_ACCESSED_HEAD : EVENT_ACCESSED_GET, r->key);
+    if (!r->read_event) {
+        get_send(r);
+        return;
+    }
+    emit_record(r, r->read_event, o, (int64_t)g->length);
+    r->read_seq = o->seq;
+    s3_take_budget(r, &r->s3->reads, 1, get_send);
 }
 
 static void first_piece_done(struct s3_req *r)

@@ -364,5 +364,8 @@ void op_put_object(struct s3_req *r)
         return;
     }
     p->large = p->upload.size > store_inline_max(r->s3->store);
-    s3_take_budget(r, p->large ? 2 * PIECE : p->upload.size, put_go);
+    if (p->large)
+        s3_take_budget(r, &r->s3->uploads, 2 * PIECE, put_go);
+    else
+        s3_take_budget(r, &r->s3->bodies, p->upload.size, put_go);
 }

@@ -85,19 +85,19 @@ void s3_commit(struct s3_req *r, bool (*fn)(struct kv_txn *t, void *r),
 static void budget_turn(struct task *t)
 {
     struct s3_req *r = CONTAINER_OF(t, struct s3_req, wait.task);
-    if (!r->http->gone)
-        r->job_run(r);
+    r->job_run(r);
     http_release(r->http);
 }
 
-void s3_take_budget(struct s3_req *r, size_t bytes, void (*go)(struct s3_req *r))
+void s3_take_budget(struct s3_req *r, struct budget *b, size_t bytes, void (*go)(struct s3_req *r))
 {
-    BUG_ON(r->budget);
+    BUG_ON(r->budget_of);
+    r->budget_of = b;
     r->budget = bytes;
     r->wait = (struct budget_wait){.task.fn = budget_turn, .loop = r->http->loop};
     r->job_run = go;
     http_hold(r->http);
-    if (budget_take(&r->s3->budget, bytes, &r->wait)) {
+    if (budget_take(b, bytes, &r->wait)) {
         go(r);
         http_release(r->http);
     }
@@ -315,8 +315,11 @@ void s3_done(void *ctx, struct http_req *h, int status, bool ok, uint64_t body_s
     struct s3_req *r = h->app;
     if (!r)
         return;
-    if (ok && r->read_event && (status == 200 || status == 206))
+    if (ok && r->read_event && (status == 200 || status == 206)) {
+        r->read_budget = r->arena->total;
+        budget_force(&r->s3->reads, r->read_budget);
         emit_read(r);
+    }
 }
 
 /* Last of all: http is about to free the request. */
@@ -332,7 +335,9 @@ void s3_gone(void *ctx, struct http_req *h)
         upload_release(r->upload);
     if (r->bucket)
         bucket_unref(r->bucket);
-    if (r->budget)
-        budget_give(&r->s3->budget, r->budget);
+    if (r->budget_of)
+        budget_give(r->budget_of, r->budget);
+    if (r->read_budget)
+        budget_give(&r->s3->reads, r->read_budget);
     buf_release(&r->xml);
 }

@@ -46,7 +46,8 @@ struct s3_req {
     struct buf xml;        /* BODY_XML: the body */
     struct upload *upload; /* released at the end: a client may go while its request waits for the budget */
     struct budget_wait wait;
-    size_t budget; /* bytes taken from the budget */
+    struct budget *budget_of; /* where `budget` bytes were taken */
+    size_t budget, read_budget;
     struct kv_commit commit;
     struct task job;
     void (*job_run)(struct s3_req *r);  /* on a worker */
@@ -86,8 +87,9 @@ void s3_work(struct s3_req *r, void (*run)(struct s3_req *r), void (*done)(struc
 /* Commits fn(txn, r); done(r, outcome) on the loop. The request is held meanwhile. bytes: see kv_commit. */
 void s3_commit(struct s3_req *r, bool (*fn)(struct kv_txn *t, void *r),
                void (*done)(void *r, enum kv_outcome o), size_t bytes, unsigned flags);
-/* Takes bytes from the body budget, now or when the turn comes; then calls go(r). Given back at the end of the request. */
-void s3_take_budget(struct s3_req *r, size_t bytes, void (*go)(struct s3_req *r));
+/* Takes bytes from a budget, once per request; go(r) is called now or when the turn comes, also when the client is gone by
+ * then, so that it can give up. Given back at the end of the request. */
+void s3_take_budget(struct s3_req *r, struct budget *b, size_t bytes, void (*go)(struct s3_req *r));
 /* Looks the bucket up (r->bucket); on failure replies NoSuchBucket and returns false. */
 bool s3_need_bucket(struct s3_req *r);
 /* Fresh reference after a closure ended with STORE_AGAIN; false (and a reply) when it is gone. */

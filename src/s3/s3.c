@@ -4,11 +4,22 @@
 #include "s3/s3.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/encode.h"
 #include "base/hash.h"
 
-#define BODY_MEMORY (64u << 20)
+#define BODY_MEMORY  (64u << 20)
+#define UPLOAD_LEAST ((size_t)64 << 20)
+#define UPLOAD_MOST  ((size_t)1 << 30)
+#define READ_MEMORY  (32u << 20)
+
+static size_t upload_memory(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    size_t share = pages > 0 && page > 0 ? (size_t)pages / 8 * (size_t)page : 0;
+    return share < UPLOAD_LEAST ? UPLOAD_LEAST : share > UPLOAD_MOST ? UPLOAD_MOST : share;
+}
 
 /* What every reply carries: as MinIO's server, whose scripts and tools look for these. */
 static void common_lines(struct s3 *s3)
@@ -45,7 +56,9 @@ struct s3 *s3_new(const struct s3_options *o, struct store *store, struct delive
         .region = s3->region,
     };
     s3->auth = auth_new(&auth);
-    budget_init(&s3->budget, o->body_memory ? o->body_memory : BODY_MEMORY);
+    budget_init(&s3->bodies, o->body_memory ? o->body_memory : BODY_MEMORY);
+    budget_init(&s3->uploads, o->upload_memory ? o->upload_memory : upload_memory());
+    budget_init(&s3->reads, READ_MEMORY);
     uint8_t sha[SHA256_LEN];
     hash_sha256(node, sha);
     hex_lower(sha, sizeof sha, s3->host_id);
@@ -57,7 +70,9 @@ struct s3 *s3_new(const struct s3_options *o, struct store *store, struct delive
 void s3_free(struct s3 *s3)
 {
     auth_free(s3->auth);
-    budget_release(&s3->budget);
+    budget_release(&s3->bodies);
+    budget_release(&s3->uploads);
+    budget_release(&s3->reads);
     buf_release(&s3->common);
     arena_release(&s3->arena);
     free(s3);

@@ -16,7 +16,9 @@ struct s3_options {
     struct str region;
     struct str domains;    /* comma separated; virtual-host addressing "bucket.<domain>"; may be empty */
     struct str server_url; /* MINIO_SERVER_URL; empty: origin is made from the listening address */
-    size_t body_memory;    /* bytes of bodies and closures in memory at a time; 0: 64 MiB */
+    size_t body_memory;    /* bytes of small bodies and closures in memory at a time; 0: 64 MiB */
+    size_t
+        upload_memory; /* bytes of the buffers of large uploads; 0: an eighth of the memory, 64 MiB to 1 GiB */
 };
 
 /* The running interface; everything it needs for a request. Fields are read-only after s3_new. */
@@ -25,7 +27,9 @@ struct s3 {
     struct delivery *delivery;
     struct work_pool *work;
     struct auth *auth;
-    struct budget budget;
+    /* Who waits for one kind of memory does not hold up the others: small bodies come at once, an upload takes as long as
+     * its client likes. reads: requests that were answered, and wait for the commit of their event. */
+    struct budget bodies, uploads, reads;
     struct str region, domains, deployment_id, origin;
     char host_id[64];  /* x-amz-id-2: hex SHA-256 of "host:port" */
     struct buf common; /* reply header lines that every reply carries */

@@ -272,5 +272,5 @@ void upload_collect(struct s3_req *r, void (*run)(struct s3_req *r))
     r->op_state = c;
     buf_init(&r->xml, S3_XML_MAX);
     c->upload.buf = &r->xml;
-    s3_take_budget(r, c->upload.size, collect_go);
+    s3_take_budget(r, &r->s3->bodies, c->upload.size, collect_go);
 }

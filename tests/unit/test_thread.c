@@ -292,11 +292,17 @@ static void budget(void **state)
     assert_false(budget_take(&b, 1, &w[0].wait));
     budget_give(&b, 1000);
     assert_int_equal(b.used, 1);
+    budget_force(&b, 200);
+    assert_false(budget_take(&b, 1, &w[2].wait)); /* until it is kept again */
+    budget_give(&b, 101);
+    assert_int_equal(b.used, 100);
     budget_give(&b, 1);
+    assert_int_equal(b.used, 100);
+    budget_give(&b, 100);
     budget_release(&b);
     loop_release(&loop); /* runs the tasks */
-    assert_int_equal(n, 3);
-    assert_true(order[0] == 1 && order[1] == 3 && order[2] == 0);
+    assert_int_equal(n, 4);
+    assert_true(order[0] == 1 && order[1] == 3 && order[2] == 0 && order[3] == 2);
 }
 
 int main(void)
