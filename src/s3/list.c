@@ -111,9 +111,27 @@ static void list_job(struct s3_req *r)
 {
     struct list *l = r->op_state;
     struct list_page page;
-    l->res = store_list(r->s3->store, r->bucket, &l->q, r->arena, &page, &l->why);
+    struct arena rows; /* with all their metadata: let go before a client takes its time with the reply */
+    arena_init(&rows);
+    l->res = store_list(r->s3->store, r->bucket, &l->q, &rows, &page, &l->why);
     if (l->res == STORE_OK)
         render(r, l, &page);
+    arena_release(&rows);
+}
+
+static void xml_stays(void *arg)
+{
+    (void)arg; /* it is released with the request */
+}
+
+static void list_reply(struct s3_req *r, struct list *l)
+{
+    struct buf h;
+    buf_init(&h, 8192);
+    s3_headers(r, &h);
+    buf_puts(&h, "Content-Type: application/xml\r\n");
+    http_reply_pinned(r->http, 200, buf_view(&h), buf_view(&l->xml), xml_stays, NULL);
+    buf_release(&h);
 }
 
 static void list_done(struct s3_req *r)
@@ -125,7 +143,7 @@ static void list_done(struct s3_req *r)
     } else if (l->xml.failed) {
         s3_fail(r, S3E_INTERNAL);
     } else {
-        s3_reply_xml(r, 200, str_n(NULL, 0), buf_view(&l->xml));
+        list_reply(r, l);
     }
 }
 

@@ -101,13 +101,18 @@ enum s3_error meta_from_request(struct s3_req *r, struct object *o)
 }
 
 /* A header value of the query or the store: nothing in it may end the line. */
-static void header_line(struct buf *out, const char *name, struct str value)
+static void header_text(struct buf *out, struct str value)
 {
-    buf_puts(out, name);
     buf_puts(out, ": ");
     for (size_t i = 0; i < value.n; i++)
         buf_char(out, (unsigned char)value.p[i] < ' ' && value.p[i] != '\t' ? ' ' : value.p[i]);
     buf_puts(out, "\r\n");
+}
+
+static void header_line(struct buf *out, const char *name, struct str value)
+{
+    buf_puts(out, name);
+    header_text(out, value);
 }
 
 void meta_validators(const struct object *o, struct buf *out)
@@ -124,12 +129,11 @@ void meta_validators(const struct object *o, struct buf *out)
 
 static void user_header(struct buf *out, struct header h)
 {
-    char name[256];
-    size_t n = h.name.n < sizeof name ? h.name.n : sizeof name - 1;
-    for (size_t i = 0; i < n; i++)
-        name[i] = h.name.p[i] >= 'A' && h.name.p[i] <= 'Z' ? (char)(h.name.p[i] - 'A' + 'a') : h.name.p[i];
-    name[n] = 0;
-    header_line(out, name, h.value);
+    for (size_t i = 0; i < h.name.n; i++) {
+        char c = h.name.p[i];
+        buf_char(out, c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c);
+    }
+    header_text(out, h.value);
 }
 
 void meta_to_headers(struct s3_req *r, const struct object *o, bool whole, struct buf *out)
