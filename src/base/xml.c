@@ -26,14 +26,15 @@ static void on_start(void *arg, const char *name, const char **attributes)
 {
     struct reading *r = arg;
     (void)attributes;
-    if (r->refused || r->depth == XML_MAX_DEPTH || r->nodes == r->max_nodes) {
+    const char *colon = strrchr(name, ':'), *local = colon ? colon + 1 : name;
+    /* expat looks at no namespaces: "a:" is a name to it, but of nothing. */
+    if (r->refused || !*local || r->depth == XML_MAX_DEPTH || r->nodes == r->max_nodes) {
         refuse(r);
         return;
     }
     r->nodes++;
-    const char *colon = strrchr(name, ':');
     struct xml_node *n = ARENA_NEW(r->arena, struct xml_node);
-    n->name = arena_dup(r->arena, str_c(colon ? colon + 1 : name));
+    n->name = arena_dup(r->arena, str_c(local));
     if (r->depth == 0) {
         r->root = n;
     } else {
