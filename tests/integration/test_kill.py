@@ -34,36 +34,49 @@ def test_crash_points_are_known():
     assert len(chaos.crash_points()) >= 8
 
 
-# Safeguards that a SIGKILL alone can show to be missing. The others (a sync left out) need a power cut: the page
-# cache survives the process. Each is left out by a build of its own, and the run must then fail.
-MUTATIONS = ["no-t-row", "no-pin", "no-high-water"]
+# Safeguards that a SIGKILL alone can show to be missing; each is left out by a build of its own, and the run must then
+# fail. The others (a sync left out) need a power cut: the page cache survives the process.
+MUTATIONS = ["no-t-row", "no-high-water"]
 
 
-@pytest.fixture(scope="module")
-def builds(tmp_path_factory):
+def build(directory, name, *options):
+    """A build with one safeguard left out."""
     if not shutil.which("meson"):
         pytest.skip("meson is not installed")
-    return tmp_path_factory.mktemp("builds")
+    path = str(directory / name)
+    subprocess.run(["meson", "setup", path, ROOT, f"-Dmutate={name}", *options], check=True, capture_output=True)
+    subprocess.run(["ninja", "-C", path], check=True, capture_output=True, timeout=1200 * SCALE)
+    return path
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", MUTATIONS)
-def test_a_missing_safeguard_is_seen(builds, tmp_path, name):
-    build = builds / name
-    subprocess.run(["meson", "setup", str(build), ROOT, f"-Dmutate={name}", "-Dtests=false"], check=True, capture_output=True)
-    subprocess.run(["ninja", "-C", str(build), "belfry"], check=True, capture_output=True, timeout=1200 * SCALE)
-    problems = []
+def test_a_missing_safeguard_is_seen(tmp_path, name):
+    binary = os.path.join(build(tmp_path, name, "-Dtests=false"), "belfry")
     for attempt in range(4):
         directory = tmp_path / str(attempt)
         directory.mkdir()
-        run = KillRun(str(directory), f"{SEED}-{attempt}", 20, binary_path=str(build / "belfry"))
+        run = KillRun(str(directory), f"{SEED}-{attempt}", 20, binary_path=binary)
+        run.patience = 15
         try:
             problems = run.run()
         finally:
             run.server.kill()
             run.receiver.stop()
         if problems:
-            print(f"{name}: seen after {attempt + 1} runs: {problems[0]}")
+            print(f"{name}: seen by run {attempt + 1}: {problems[0]}")
             return
     pytest.fail(f"{name}: four runs saw nothing; BELFRY_SEED={SEED}")
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_a_missing_pin_is_seen(tmp_path):
+    """A reader opens the one file of its object at once, and an open file outlives its name: so only objects of several
+    files, which no request of this version makes, can lose a body to a janitor that ignores pins. The unit tests have
+    such objects."""
+    path = build(tmp_path, "no-pin")
+    done = subprocess.run(["meson", "test", "-C", path, "--no-rebuild", "blob", "store"], capture_output=True, text=True,
+                          timeout=600 * SCALE, check=False)
+    assert done.returncode != 0 and "FAIL" in done.stdout, done.stdout

@@ -51,6 +51,7 @@ class KillRun:
         self.requests = self.restarts = self.cuts = 0
         self.taken = set()
         self._parsed = []
+        self.patience = 90          # seconds for all events to arrive in the end
 
     # -- parts --------------------------------------------------------------------
     def deliveries(self):
@@ -176,7 +177,7 @@ class KillRun:
         self.restarts += 1
         verify.resolve_and_check(self)
         try:
-            wait_for(lambda: not verify.missing_events(self) and self.all_taken(), 90, "every event to arrive")
+            wait_for(lambda: not verify.missing_events(self) and self.all_taken(), self.patience, "every event to arrive")
         except AssertionError:
             lost = verify.missing_events(self)
             self.journal.problem(f"{len(lost)} events never arrived: {verify.tell_missing(self, lost)}")
