@@ -12,6 +12,9 @@ XML_MAX = 2 << 20
 LARGE = 8 << 20
 
 
+pytestmark = pytest.mark.sanitize
+
+
 @pytest.fixture
 def fresh(tmp_path):
     s = Server(tmp_path / "data").start()
