@@ -21,12 +21,14 @@ demo: ## install, build and show: uploads, events, a kill, nothing lost (ONCE=1 
 	@ONCE=$(ONCE) scripts/demo
 
 test: ## everything that must pass before a change lands; one summary line (under 10 minutes on 2 cores)
+	@scripts/install-deps test
 	@scripts/test $(STAGES)
 
 test-all: ## the same and what takes longer: 100 kills, fuzzing, sanitizers over all of integration
+	@scripts/install-deps test
 	@scripts/test --all $(STAGES)
 
-bench: ## measure against MinIO on this machine; the table goes to docs/benchmarks.md (BENCH=... for its options) (BENCH='--quick' etc.)
+bench: ## measure against MinIO on this machine; the table goes to docs/benchmarks.md (BENCH=--quick: fewer and shorter)
 	@scripts/install-deps test
 	@$(MAKE) --no-print-directory all
 	@ninja -C $(BUILD) bench/belfry-load bench/belfry-sink
