@@ -34,7 +34,7 @@ static bool delete_txn(struct kv_txn *t, void *ctx)
     return true;
 }
 
-static void delete_match(struct s3_req *r);
+static void delete_begin(struct s3_req *r);
 
 static void delete_done(void *ctx, enum kv_outcome outcome)
 {
@@ -42,7 +42,7 @@ static void delete_done(void *ctx, enum kv_outcome outcome)
     struct del *d = r->op_state;
     if (outcome == KV_ABORTED && d->again) {
         if (s3_renew_bucket(r))
-            delete_match(r);
+            delete_begin(r);
         return;
     }
     if (outcome != KV_COMMITTED) {
@@ -72,6 +72,19 @@ static void delete_match(struct s3_req *r)
     s3_commit(r, delete_txn, delete_done, 512 + emit_bytes(d->removed) + emit_bytes(d->noop), 0);
 }
 
+static void delete_warm(struct s3_req *r)
+{
+    s3_warm(r, r->key);
+}
+
+static void delete_begin(struct s3_req *r)
+{
+    if (s3_is_cold(r, r->key))
+        s3_work(r, delete_warm, delete_match);
+    else
+        delete_match(r);
+}
+
 void op_delete_object(struct s3_req *r)
 {
     if (s3_header(r, "if-match").p || s3_header(r, "x-minio-force-delete").p) {
@@ -81,5 +94,5 @@ void op_delete_object(struct s3_req *r)
     if (!s3_need_bucket(r))
         return;
     r->op_state = ARENA_NEW(r->arena, struct del);
-    delete_match(r);
+    delete_begin(r);
 }

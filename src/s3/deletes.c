@@ -102,7 +102,7 @@ static bool part_txn(struct kv_txn *t, void *ctx)
     return true;
 }
 
-static void deletes_commit(struct s3_req *r);
+static void deletes_begin(struct s3_req *r);
 
 static void all_done(struct s3_req *r)
 {
@@ -113,7 +113,7 @@ static void all_done(struct s3_req *r)
         s3_fail(r, d->error);
     } else if (d->again) {
         if (s3_renew_bucket(r))
-            deletes_commit(r);
+            deletes_begin(r);
     } else {
         crash_point(CRASH_BEFORE_REPLY);
         s3_reply_xml(r, 200, str_n(NULL, 0), buf_view(&d->xml));
@@ -198,6 +198,25 @@ static void deletes_commit(struct s3_req *r)
     }
 }
 
+static void deletes_warm(struct s3_req *r)
+{
+    struct deletes *d = r->op_state;
+    for (size_t i = d->at; i < d->n; i++)
+        if (d->entries[i].error == S3E_NONE)
+            s3_warm(r, d->entries[i].key);
+}
+
+static void deletes_begin(struct s3_req *r)
+{
+    struct deletes *d = r->op_state;
+    for (size_t i = d->at; i < d->n; i++)
+        if (d->entries[i].error == S3E_NONE && s3_is_cold(r, d->entries[i].key)) {
+            s3_work(r, deletes_warm, deletes_commit);
+            return;
+        }
+    deletes_commit(r);
+}
+
 static bool has_integrity_header(struct s3_req *r)
 {
     if (s3_header(r, "content-md5").p || r->payload.trailer_names.n)
@@ -225,5 +244,5 @@ void op_delete_objects(struct s3_req *r)
     r->op_state = d;
     r->op_free = deletes_free;
     render(d);
-    deletes_commit(r);
+    deletes_begin(r);
 }

@@ -86,9 +86,9 @@ static void put_committed(void *ctx, enum kv_outcome outcome)
     c->done(r, outcome == KV_COMMITTED);
 }
 
-void put_commit(struct s3_req *r, struct put_commit *c)
+static void put_match(struct s3_req *r)
 {
-    r->commit_state = c;
+    struct put_commit *c = r->commit_state;
     c->event = emit_match(r, c->event_name, r->key);
     if (c->event)
         emit_record(r, c->event, c->object, c->content_length);
@@ -99,6 +99,20 @@ void put_commit(struct s3_req *r, struct put_commit *c)
     }
     size_t inline_bytes = c->stage && stage_is_inline(c->stage) ? c->object->size : 0;
     s3_commit(r, put_txn, put_committed, OVERHEAD + inline_bytes + emit_bytes(c->event), 0);
+}
+
+static void put_warm(struct s3_req *r)
+{
+    s3_warm(r, r->key);
+}
+
+void put_commit(struct s3_req *r, struct put_commit *c)
+{
+    r->commit_state = c;
+    if (s3_is_cold(r, r->key))
+        s3_work(r, put_warm, put_match);
+    else
+        put_match(r);
 }
 
 /* --- the end -------------------------------------------------------------------------------------------------------- */

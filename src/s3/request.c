@@ -47,6 +47,27 @@ void s3_work(struct s3_req *r, void (*run)(struct s3_req *r), void (*done)(struc
     work_submit(r->s3->work, &r->job);
 }
 
+static enum store_result look(const struct s3_req *r, struct str key, bool cached_only)
+{
+    struct arena a;
+    struct object o;
+    struct err why;
+    arena_init(&a);
+    enum store_result res = store_object_get(r->s3->store, r->bucket, key, cached_only, &a, &o, &why);
+    arena_release(&a);
+    return res;
+}
+
+bool s3_is_cold(const struct s3_req *r, struct str key)
+{
+    return look(r, key, true) == STORE_WOULD_BLOCK;
+}
+
+void s3_warm(const struct s3_req *r, struct str key)
+{
+    (void)look(r, key, false); /* the closure reads it again, and finds what is wrong with it */
+}
+
 struct commit_call {
     void (*done)(void *r, enum kv_outcome o);
     struct s3_req *r;

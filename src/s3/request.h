@@ -84,6 +84,9 @@ enum s3_error s3_auth_error(enum auth_result res);
 
 /* run on a worker, then done on the loop. One at a time per request. The request is held meanwhile. */
 void s3_work(struct s3_req *r, void (*run)(struct s3_req *r), void (*done)(struct s3_req *r));
+/* Would reading that key's row in a closure make the committer wait for the disk? Then s3_warm reads it on a worker before. */
+bool s3_is_cold(const struct s3_req *r, struct str key);
+void s3_warm(const struct s3_req *r, struct str key);
 /* Commits fn(txn, r); done(r, outcome) on the loop. The request is held meanwhile. bytes: see kv_commit. */
 void s3_commit(struct s3_req *r, bool (*fn)(struct kv_txn *t, void *r),
                void (*done)(void *r, enum kv_outcome o), size_t bytes, unsigned flags);
