@@ -227,6 +227,14 @@ static bool merge_opts(struct arena *a, struct cmdline *c, struct err *e)
     return true;
 }
 
+bool cmdline_reads(struct str name)
+{
+    for (size_t i = 0; i < FLAGS; i++)
+        if (flags[i].env && str_eq(name, str_from(str_c(flags[i].env), strlen("MINIO_"))))
+            return true;
+    return str_eq(name, STR("OPTS")) || str_eq(name, STR("VOLUMES"));
+}
+
 static bool merge_env(struct arena *a, struct cmdline *c, struct err *e)
 {
     char **words;

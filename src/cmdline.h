@@ -42,6 +42,8 @@ bool cmdline_words(struct arena *a, const char *text, char ***words, size_t *n, 
 bool cmdline_address_ok(const char *address, struct err *e);
 /* Does the address stay on this machine: localhost, 127.x.x.x, [::1]? Pure. */
 bool cmdline_is_loopback(const char *address);
+/* Does the variable of this name (without MINIO_ or BELFRY_) stand in for a part of the command line? Pure. */
+bool cmdline_reads(struct str name);
 /* One line of help per flag. */
 void cmdline_print_flags(FILE *f);
 

@@ -33,7 +33,8 @@ static void exit_codes(FILE *f)
         "  1  failed otherwise; for check: the store is damaged\n"
         "  2  a flag, an argument or a variable must be written differently\n"
         "  3  cannot listen: the port is taken, the address is not of this machine, a bad certificate\n"
-        "  4  the directory: not writable, in use by another server, of another format, damaged\n",
+        "  4  the directory: not writable, in use by another server, of another format, damaged;\n"
+        "     for check: it could not be looked at\n",
         f);
 }
 
@@ -60,7 +61,7 @@ static void check_page(FILE *f)
     (void)fputs(
         "belfry check DIR\n\n"
         "Reads every row and every block of the store in DIR and compares checksums, extents, files and\n"
-        "counters. The store must not be in use. Findings go to standard error, one per line.\n\n",
+        "counters. The store must not be in use. Findings go to standard output, one per line.\n\n",
         f);
     exit_codes(f);
 }

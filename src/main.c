@@ -8,6 +8,7 @@
 #include "server.h"
 #include "settings.h"
 #include "store/store.h"
+#include "unread.h"
 
 static int usage(const char *text, bool json)
 {
@@ -27,6 +28,7 @@ static int run_server(const struct cmdline *c, struct arena *a)
         return usage(e.text, c->json);
     if (!crash_init())
         return usage("BELFRY_CRASH_AT names no crash point; 'belfry --crash-points' lists them", c->json);
+    unread_warn();
     return server_run(c, &s);
 }
 
@@ -34,10 +36,11 @@ static int run_check(const struct cmdline *c)
 {
     struct err e = {0};
     log_init(c->json, c->quiet);
-    if (store_check(c->dir, &e))
+    bool opened = false;
+    if (store_check(c->dir, &opened, &e))
         return EXIT_OK;
     (void)fprintf(stderr, "belfry: %s\n", e.text);
-    return EXIT_FAILED;
+    return opened ? EXIT_FAILED : EXIT_DIRECTORY;
 }
 
 static int run_help(const char *topic)

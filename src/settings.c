@@ -220,6 +220,18 @@ bool settings_load(struct arena *a, struct settings *out, struct err *e)
     return true;
 }
 
+bool settings_reads(struct str name)
+{
+    for (size_t i = 0; i < SETTINGS; i++) {
+        struct str base = name;
+        if (table[i].file && str_ends(base, STR("_FILE")))
+            base = str_head(base, base.n - strlen("_FILE"));
+        if (str_eq(base, str_c(table[i].name)) || (table[i].old && str_eq(base, str_c(table[i].old))))
+            return true;
+    }
+    return false;
+}
+
 void settings_print_help(FILE *f)
 {
     for (size_t i = 0; i < SETTINGS; i++) {

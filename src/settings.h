@@ -24,6 +24,8 @@ struct settings {
 /* Reads and judges all of them; strings are in the arena. False and err that names the variable and what it should be.
  * Warnings go to the log. Before threads start. */
 bool settings_load(struct arena *a, struct settings *out, struct err *e);
+/* Is this the name of one of them (without MINIO_ or BELFRY_)? Pure. */
+bool settings_reads(struct str name);
 /* One paragraph of help per variable. */
 void settings_print_help(FILE *f);
 /* "1048576", "512M", "2GiB" in bytes. Pure. */

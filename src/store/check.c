@@ -331,12 +331,13 @@ static void check_release(struct check *c)
     blobs_close(c->blobs);
 }
 
-bool store_check(const char *dir, struct err *e)
+bool store_check(const char *dir, bool *opened, struct err *e)
 {
     struct check c = {0};
     struct folder folder;
 
-    if (!folder_open(&folder, dir, false, e))
+    *opened = folder_open(&folder, dir, false, e);
+    if (!*opened)
         return false;
     char *kv = folder_path(dir, "kv"), *blobs = folder_path(dir, "blobs");
     c.kv = kv_open(kv, &(struct kv_options){.read_only = true}, e);

@@ -191,8 +191,8 @@ void store_get_stats(struct store *s, struct store_stats *out);
 
 /* belfry check DIR: opens read-only, verifies rows, every blob's blocks, that every extent exists, that no
  * file and no inline body is without a row (leak) and counters agree. Prints findings to stdout, one a line,
- * progress to stderr; true when all is well. false: err says how many findings, or why it could not be
- * checked (in use, not a store, ...). */
-bool store_check(const char *dir, struct err *e);
+ * progress to stderr; true when all is well. false: err says how many findings (*opened), or why it could not be
+ * checked (not *opened: in use, not a store, ...). */
+bool store_check(const char *dir, bool *opened, struct err *e);
 
 #endif

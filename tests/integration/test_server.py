@@ -162,6 +162,16 @@ def test_bad_variables(tmp_path, env, word):
     fails("server", "--address", f"127.0.0.1:{free_port()}", tmp_path / "d", env=env, mentions=[word])
 
 
+def test_variables_that_nothing_reads(make_server, receiver):
+    """What is set in vain is named, once, and nothing that is read."""
+    server = make_server(env={**webhook_env(receiver, "a_b"), "MINIO_NOTIFY_KAFKA_ENABLE_x": "on", "MINIO_KMS_SECRET_KEY": "k:1",
+                              "MINIO_NOTIFY_WEBHOOK_ENDPIONT_a_b": "http://x", "MINIO_BROWSER": ""}).start()
+    lines = [line for line in server.log().splitlines() if "nothing in this version reads" in line]
+    assert len(lines) == 1 and "WARN" in lines[0], server.log()
+    names = lines[0].split("reads it: ")[1].split(";")[0]
+    assert sorted(names.split(", ")) == ["MINIO_KMS_SECRET_KEY", "MINIO_NOTIFY_KAFKA_ENABLE_x", "MINIO_NOTIFY_WEBHOOK_ENDPIONT_a_b"]
+
+
 # -- the start -------------------------------------------------------------------------------------
 
 def test_startup_text(make_server, receiver):
@@ -557,11 +567,11 @@ def test_check(make_server):
     for i in range(20):
         assert s3.put("check", f"k{i}", os.urandom(200_000 if i % 2 else 500)).status == 200
     assert s3.delete("check", "k1").status == 204
-    assert run("check", server.directory).returncode != 0, "a directory in use is not checked"
+    assert run("check", server.directory).returncode == 4, "a directory in use is not checked"
     server.stop()
     done = run("check", server.directory)
     assert done.returncode == 0, done
-    assert run("check", "/nonexistent-directory").returncode != 0
+    assert run("check", "/nonexistent-directory").returncode == 4
 
 
 def largest_file(directory):
@@ -584,7 +594,7 @@ def test_damage_is_found_and_never_served(make_server):
         f.seek(100)
         f.write(bytes([byte[0] ^ 1]))
     done = run("check", server.directory)
-    assert done.returncode != 0 and "k" in done.stdout + done.stderr, done
+    assert done.returncode == 1 and "k" in done.stdout + done.stderr, done
     server.start()
     reply = s3.get("damage", "k")
     assert reply.status == 500 and reply.code == "InternalError", reply

@@ -382,7 +382,8 @@ static void verify(struct model *m, const char *dir)
     struct err e = {0};
     uint64_t highest = 0;
 
-    if (!store_check(dir, &e))
+    bool opened;
+    if (!store_check(dir, &opened, &e))
         fail_msg("%s", e.text);
     struct store *s = store_open(dir, &o, &e);
     if (!s)

@@ -75,6 +75,7 @@ static void test_created(void **state)
 {
     struct store_options o = {0};
     struct err e = {0};
+    bool opened;
     char dir[64], deep[128], id[40];
 
     (void)state;
@@ -90,7 +91,8 @@ static void test_created(void **state)
     char pid[32];
     snprintf(pid, sizeof pid, "(pid %ld)", (long)getpid());
     assert_refused(deep, pid);
-    assert_false(store_check(deep, &e));
+    assert_false(store_check(deep, &opened, &e));
+    assert_false(opened);
     assert_non_null(strstr(e.text, "in use"));
     store_close(s);
 
@@ -98,8 +100,10 @@ static void test_created(void **state)
     assert_non_null(again);
     assert_string_equal(store_deployment_id(again), id);
     store_close(again);
-    assert_true(store_check(deep, &e));
-    assert_false(store_check(dir, &e)); /* a/ is no store's */
+    assert_true(store_check(deep, &opened, &e));
+    assert_true(opened);
+    assert_false(store_check(dir, &opened, &e)); /* a/ is no store's */
+    assert_false(opened);
     remove_dir(dir);
 }
 
@@ -188,6 +192,7 @@ static void test_died_with_garbage(void **state)
 {
     struct fixture *f = *state;
     struct err e = {0};
+    bool opened;
 
     in_dying_process(f, "garbage");
     struct bucket *b = need_bucket(f->store, "b");
@@ -200,7 +205,7 @@ static void test_died_with_garbage(void **state)
     bucket_unref(b);
     store_close(f->store);
     f->store = NULL;
-    assert_true(store_check(f->dir, &e));
+    assert_true(store_check(f->dir, &opened, &e));
 }
 
 /* Store a few objects, close, damage one thing, and let check say so. Its findings go to a file that is read back. */
@@ -213,7 +218,7 @@ static void check_says(struct fixture *f, const char *says)
     fflush(stdout);
     int saved = dup(STDOUT_FILENO), to = open(file, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     assert_true(saved >= 0 && to >= 0 && dup2(to, STDOUT_FILENO) >= 0);
-    bool ok = store_check(f->dir, &e);
+    bool opened, ok = store_check(f->dir, &opened, &e);
     fflush(stdout);
     dup2(saved, STDOUT_FILENO);
     close(saved);
