@@ -184,7 +184,7 @@ def upload_files(server, receiver):
         if client.get(BUCKET, key) != body or etag != hashlib.md5(body).hexdigest():
             raise DemoError(f"{key} does not come back as it was")
         late = (event["came"] - replied) / 1e6
-        when = f"{late:.1f} ms after it" if late > 0 else "before it was read"
+        when = f"{late:.1f} ms after the 200" if late > 0 else "before the client had read its 200"
         say(f"   {key:16} {len(body):>9,} bytes  stored in {(replied - began) / 1e6:6.1f} ms, "
             f"event delivered {BOLD}{when}{PLAIN}")
     client.close()
