@@ -291,6 +291,21 @@ static enum s3_error check_version(const struct s3_req *r)
     return S3E_NO_SUCH_VERSION;
 }
 
+/* Is there such an operation here? Who meets this is somebody new, so the answer names what is missing, and the way that
+ * there is around what SDKs do of their own accord with large objects. */
+static enum s3_error check_built(struct s3_req *r)
+{
+    if (!r->op->run) {
+        bool multipart = str_eq_c(STR("CreateMultipartUpload"), r->op->name);
+        r->message =
+            arena_printf(r->arena, "This version does not have %s yet%s%c", r->op->name,
+                         multipart ? ": upload in one piece, up to 5 GiB (mc cp --disable-multipart)" : "", 0)
+                .p;
+        return S3E_NOT_IMPLEMENTED;
+    }
+    return route_strays(r->op, r->http->method, &r->query) ? S3E_NOT_IMPLEMENTED : S3E_NONE;
+}
+
 static enum s3_error prepare(struct s3_req *r)
 {
     enum s3_error e = route(r);
@@ -298,8 +313,8 @@ static enum s3_error prepare(struct s3_req *r)
         e = authenticate(r);
     if (e == S3E_NONE && r->scope != SCOPE_ROOT && !bucket_name_valid(r->bucket_name))
         e = S3E_INVALID_BUCKET_NAME;
-    if (e == S3E_NONE && (!r->op->run || route_strays(r->op, r->http->method, &r->query)))
-        e = S3E_NOT_IMPLEMENTED;
+    if (e == S3E_NONE)
+        e = check_built(r);
     if (e == S3E_NONE)
         e = check_unbuilt(r);
     if (e == S3E_NONE)
