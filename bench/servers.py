@@ -180,7 +180,16 @@ class Load:
         return done.stdout
 
     def make_bucket(self):
-        self.call(['--op', 'raw', '--method', 'PUT'])
+        """A server may say that it is ready and answer 503 'not initialized' for a moment more (MinIO does)."""
+        end = time.monotonic() + 10
+        while True:
+            try:
+                self.call(['--op', 'raw', '--method', 'PUT'])
+                return
+            except Failed as e:
+                if 'NotInitialized' not in str(e) or time.monotonic() > end:
+                    raise
+                time.sleep(0.05)
 
     def set_rule(self):
         self.call(['--op', 'raw', '--method', 'PUT', '--query', 'notification', '--body-file', '-'], RULE)
