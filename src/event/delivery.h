@@ -45,11 +45,13 @@ struct outbox_event {
     struct str record; /* mutable bytes of the request's own */
     size_t seq_at;     /* place of the sequencer in the record */
     bool stale;
+    bool
+        read; /* of a GET or HEAD, whose reply was sent: at a limit it is dropped, whatever queue_full says */
     const struct target_set *targets;
 };
 /* May these targets take one more event? False: a target with queue_full=reject is at its limit (reply 503 SlowDown).
  * Called in the closure before its first write; targets at their limit with queue_full=drop are taken out by outbox_txn_put
- * (counted, logged). */
+ * (counted, logged). Not for events of reads. */
 bool outbox_txn_admits(struct kv_txn *t, struct delivery *d, const struct target_set *targets);
 /* What outbox_txn_admits and outbox_txn_put together touch of the closure's KV_TXN_ROWS for an event to n targets. */
 #define OUTBOX_ROWS(n) (3 * (n))

@@ -30,11 +30,14 @@ static void tell_dropped(void *arg)
 {
     struct sender *s = arg;
     uint64_t n = atomic_fetch_add(&s->dropped, 1) + 1;
+    /* Where writes are refused, only events of reads are dropped. */
+    bool reject = s->conf->queue_full == QUEUE_FULL_REJECT;
     log_warn(
         s->label,
-        "an event was dropped: the queue holds %lld, which is its queue_limit (%llu dropped so far). Raise "
-        "queue_limit, or set queue_full=reject to refuse the writes instead",
-        (long long)s->conf->queue_limit, (unsigned long long)n);
+        "an event%s was dropped: the queue holds %lld, which is its queue_limit (%llu dropped so far). Raise "
+        "queue_limit%s",
+        reject ? " of a read" : "", (long long)s->conf->queue_limit, (unsigned long long)n,
+        reject ? "" : ", or set queue_full=reject to refuse the writes instead");
 }
 
 void outbox_txn_put(struct kv_txn *t, struct delivery *d, struct outbox_event *ev, uint64_t row_seq,
@@ -54,7 +57,8 @@ void outbox_txn_put(struct kv_txn *t, struct delivery *d, struct outbox_event *e
         struct sender *s = delivery_sender(d, ev->targets->number[i]);
         if (!s)
             continue;
-        if (s->conf->queue_limit > 0 && s->conf->queue_full == QUEUE_FULL_DROP && at_limit(t, s)) {
+        if (s->conf->queue_limit > 0 && (ev->read || s->conf->queue_full == QUEUE_FULL_DROP) &&
+            at_limit(t, s)) {
             kv_txn_on_commit(t, tell_dropped, s);
             continue;
         }

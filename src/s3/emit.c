@@ -172,9 +172,8 @@ static bool read_txn(struct kv_txn *t, void *ctx)
     struct target_set set = next_targets(ev);
     struct object now;
     bool here = store_txn_object_get(t, r->bucket, r->key, r->arena, &now) == STORE_OK;
-    if (!outbox_txn_admits(t, r->s3->delivery, &set))
-        return false;
     uint64_t record_seq = r->read_seq;
+    ev->ob.read = true;
     ev->ob.stale = !here || now.seq != record_seq;
     ev->ob.targets = &set;
     emit_txn_put(t, r, ev, kv_txn_sequence(t), record_seq);

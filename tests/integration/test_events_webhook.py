@@ -372,3 +372,21 @@ def test_queue_full_reject(make_server, receiver):
     receiver.start()
     receiver.wait_delivered(3, 40)
     assert s3.put("events", "k4", b"x").status == 200
+
+
+def test_a_full_queue_takes_no_read_event_from_others(make_server, receiver):
+    """A read cannot be refused after its reply: the full target drops its event, says so, and the other one gets its own."""
+    receiver.stop()
+    with Receiver() as good:
+        env = dict(webhook_env(receiver, "full", queue_limit=1, queue_full="reject"), **webhook_env(good, "good"))
+        server = make_server(env=env).start()
+        s3 = server.s3
+        s3.make_bucket("events")
+        assert s3.set_rules("events", rule(arn("full")), rule(arn("good"))).status == 200
+        assert s3.put("events", "k", b"x").status == 200
+        assert s3.put("events", "k", b"y").status == 503
+        assert s3.get("events", "k").status == 200
+        assert s3.head("events", "k").status == 200
+        good.wait_delivered(3)
+        assert {p.event for p in good.snapshot()} == {"s3:ObjectCreated:Put", "s3:ObjectAccessed:Get", "s3:ObjectAccessed:Head"}
+        wait_for(lambda: "webhook:full: an event of a read was dropped" in server.log(), 5, "the drop in the log")

@@ -163,6 +163,21 @@ static void test_limit_rejects(void **state)
     assert_true(put(b, 1));
 }
 
+/* A read was answered long ago: at the limit its event is dropped, which is counted, also where writes are refused. */
+static void test_limit_and_reads(void **state)
+{
+    struct bench *b = *state;
+    b->conf.queue_limit = 2;
+    b->conf.queue_full = QUEUE_FULL_REJECT;
+    for (unsigned i = 0; i < 5; i++)
+        put_read(b, i);
+    assert_int_equal(queued(b), 2);
+    assert_int_equal(rows_with(b, 'q'), 2);
+    assert_int_equal(atomic_load(&b->s->dropped), 3);
+    assert_false(put(b, 1));
+    assert_int_equal(atomic_load(&b->s->dropped), 3);
+}
+
 /* A row that is none of ours becomes a dead letter; the rest goes on. */
 static bool damage_txn(struct kv_txn *t, void *ctx)
 {
@@ -191,7 +206,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(test_one_refused),     CASE(test_all_refused),       CASE(test_refused_one_by_one),
         CASE(test_broken_and_down), CASE(test_dead_letters_full), CASE(test_limit_drops),
-        CASE(test_limit_rejects),   CASE(test_damaged_row),
+        CASE(test_limit_rejects),   CASE(test_damaged_row),       CASE(test_limit_and_reads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
