@@ -93,6 +93,7 @@ struct sender {
     bool send_failed;  /* the last failure was a send: a connection alone does not make up for it */
     unsigned fails;    /* in a row, for the back-off */
     unsigned streak;   /* REJECTs without a success between */
+    size_t turn;       /* where the next batch begins while nothing goes through: lanes, then the window */
     int64_t retry_at_ms, last_work_ms;
     uint64_t scan_next, cursor, oks, rng;
     bool backlog; /* more rows were there than fitted */

@@ -215,14 +215,25 @@ static bool key_in_batch(const struct sender *s, size_t n, const struct queued *
     return false;
 }
 
-static size_t pick_lanes(struct sender *s, int64_t now_ms, bool probe, size_t max)
+/* Its first event is at hand then. One that cannot be read is tried again later, as one that failed. */
+static bool lane_is_due(struct sender *s, struct lane *l, int64_t now_ms)
+{
+    if (l->next_try_ms > now_ms)
+        return false;
+    if (lane_load(s, l))
+        return true;
+    if (l->n > 0)
+        l->next_try_ms = clock_mono_ms() + BACKOFF_MAX_MS;
+    return false;
+}
+
+static size_t pick_lanes(struct sender *s, int64_t now_ms, size_t max)
 {
     size_t n = 0;
     for (size_t i = 0; i < s->n_lanes && n < max; i++) {
         struct lane *l = &s->lanes[i];
-        if ((!probe && l->next_try_ms > now_ms) || !lane_load(s, l))
-            continue;
-        s->batch[n++] = (struct picked){&l->head, l};
+        if (lane_is_due(s, l, now_ms))
+            s->batch[n++] = (struct picked){&l->head, l};
     }
     return n;
 }
@@ -236,15 +247,17 @@ static bool is_behind(const struct sender *s, size_t at)
     return false;
 }
 
-/* After a batch of which nothing went through: other keys than those, in turn, so that a few that never work do not stand
- * before all others for ever. */
-static size_t pick_others(struct sender *s, size_t n, size_t max)
+/* After a batch of which nothing went through: other keys than those, lanes and window in turn, so that a few that never work
+ * do not stand before all others for ever. */
+static size_t pick_in_turn(struct sender *s, int64_t now_ms, size_t max)
 {
-    size_t start = s->n_window > 0 ? s->fails * max % s->n_window : 0;
-    for (size_t i = 0; i < s->n_window && n < max; i++) {
-        size_t at = (start + i) % s->n_window;
-        if (!is_behind(s, at) && !key_in_batch(s, n, &s->window[at]))
-            s->batch[n++] = (struct picked){&s->window[at], NULL};
+    size_t n = 0, all = s->n_lanes + s->n_window;
+    for (size_t i = 0; i < all && n < max; i++, s->turn++) {
+        size_t at = s->turn % all;
+        struct lane *l = at < s->n_lanes ? &s->lanes[at] : NULL;
+        struct queued *q = l ? &l->head : &s->window[at - s->n_lanes];
+        if (l ? lane_is_due(s, l, now_ms) : !is_behind(s, at - s->n_lanes) && !key_in_batch(s, n, q))
+            s->batch[n++] = (struct picked){q, l};
     }
     return n;
 }
@@ -252,14 +265,15 @@ static size_t pick_others(struct sender *s, size_t n, size_t max)
 size_t queue_pick(struct sender *s, int64_t now_ms, bool probe)
 {
     size_t max = probe && s->type->max_batch > PROBE_KEYS ? PROBE_KEYS : s->type->max_batch;
-    size_t n = pick_lanes(s, now_ms, probe, max);
     if (probe || s->send_failed)
-        return pick_others(s, n, max);
-    for (size_t i = 0; i < s->n_window && n < max; i++) {
+        return pick_in_turn(s, probe ? INT64_MAX : now_ms, max);
+    size_t n = pick_lanes(s, now_ms, max), i = 0;
+    for (; i < s->n_window && n < max; i++) {
         struct queued *q = &s->window[i];
         if (!s->type->one_per_key || !key_in_batch(s, n, q))
             s->batch[n++] = (struct picked){q, NULL};
     }
+    s->turn = s->n_lanes + i;
     s->thin = n < max;
     return n;
 }
@@ -339,7 +353,7 @@ int64_t queue_next_due(const struct sender *s)
 {
     int64_t due = INT64_MAX;
     for (size_t i = 0; i < s->n_lanes; i++)
-        if (s->lanes[i].next_try_ms < due)
+        if (s->lanes[i].n > 0 && s->lanes[i].next_try_ms < due)
             due = s->lanes[i].next_try_ms;
     return due;
 }

@@ -132,6 +132,33 @@ static void test_dead_letters_full(void **state)
     assert_int_equal(rows_with(b, 'd'), 10);
 }
 
+/* As many keys as may be parked fail for good when the target breaks: it is not them alone that are tried. */
+static void test_broken_behind_full_lanes(void **state)
+{
+    struct bench *b = *state;
+    all(b, SEND_OK);
+    for (unsigned i = 0; i < 16; i++)
+        b->fake.key_answer[i] = SEND_RETRY;
+    for (unsigned i = 0; i < 16; i++) {
+        put(b, i);
+        put(b, 20 + i);
+        run_steps(b);
+    }
+    run_for(b, 60000);
+    assert_int_equal(b->s->n_lanes, 16);
+    for (unsigned i = 16; i < FAKE_KEYS; i++)
+        b->fake.key_answer[i] = SEND_REJECT;
+    for (unsigned i = 0; i < 200; i++)
+        put(b, 20 + i % 40);
+    run_for(b, 60000);
+    assert_int_equal(b->s->status, TARGET_BROKEN);
+    for (unsigned i = 16; i < FAKE_KEYS; i++)
+        b->fake.key_answer[i] = SEND_OK;
+    run_for(b, 120000);
+    assert_int_equal(b->s->status, TARGET_ONLINE);
+    assert_int_equal(queued(b), 16);
+}
+
 static void test_limit_drops(void **state)
 {
     struct bench *b = *state;
@@ -200,13 +227,43 @@ static void test_damaged_row(void **state)
     assert_int_equal(rows_with(b, 'd'), 1);
 }
 
+static bool spoil_txn(struct kv_txn *t, void *ctx)
+{
+    kv_txn_put(t, KV_QUEUE, *(struct str *)ctx, STR("\x07garbage"));
+    return true;
+}
+
+/* The same behind the first event of a parked key, where it is read only when its turn comes. */
+static void test_damaged_row_of_a_lane(void **state)
+{
+    struct bench *b = *state;
+    all(b, SEND_OK);
+    b->fake.key_answer[7] = SEND_RETRY;
+    put(b, 7);
+    put(b, 7);
+    put(b, 1);
+    run_steps(b);
+    assert_int_equal(b->s->n_lanes, 1);
+    struct row_key k = outbox_key(1, b->s->lanes[0].seqs[1]);
+    struct str key = row_key_str(&k);
+    assert_int_equal(kv_commit_wait(b->kv, spoil_txn, &key, 0), KV_COMMITTED);
+    b->fake.key_answer[7] = SEND_OK;
+    run_for(b, 31000);
+    assert_int_equal(queued(b), 0);
+    assert_int_equal(rows_with(b, 'd'), 1);
+    put(b, 7);
+    run_for(b, 31000);
+    assert_int_equal(queued(b), 0);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_one_refused),     CASE(test_all_refused),       CASE(test_refused_one_by_one),
-        CASE(test_broken_and_down), CASE(test_dead_letters_full), CASE(test_limit_drops),
-        CASE(test_limit_rejects),   CASE(test_damaged_row),       CASE(test_limit_and_reads),
+        CASE(test_one_refused),     CASE(test_all_refused),           CASE(test_refused_one_by_one),
+        CASE(test_broken_and_down), CASE(test_dead_letters_full),     CASE(test_limit_drops),
+        CASE(test_limit_rejects),   CASE(test_damaged_row),           CASE(test_broken_behind_full_lanes),
+        CASE(test_limit_and_reads), CASE(test_damaged_row_of_a_lane),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
