@@ -93,6 +93,7 @@ struct sender {
     bool send_failed;  /* the last failure was a send: a connection alone does not make up for it */
     unsigned fails;    /* in a row, for the back-off */
     unsigned streak;   /* REJECTs without a success between */
+    uint64_t undying;  /* while broken: the event that found the dead letters full; 0: none */
     size_t turn;       /* where the next batch begins while nothing goes through: lanes, then the window */
     int64_t retry_at_ms, last_work_ms;
     uint64_t scan_next, cursor, oks, rng;
@@ -146,7 +147,8 @@ int64_t sender_backoff(struct sender *s, unsigned fails, int64_t retry_after_ms)
 /* --- sender_state.c: what others see */
 void sender_offline(struct sender *s, const char *reason);
 void sender_online(struct sender *s);
-void sender_break(struct sender *s, const char *reason);
+/* what: in the log, before the reason: "it refuses every event: ". */
+void sender_break(struct sender *s, const char *what, const char *reason);
 void sender_set_reason(struct sender *s, const char *reason);
 int64_t sender_queued(struct sender *s);
 

@@ -55,16 +55,17 @@ static void dead_letter(struct sender *s, size_t i, uint32_t attempts, const cha
 }
 
 /* May the event become a dead letter? When they are full the target counts as broken, and the event stays. */
-static bool may_die(struct sender *s)
+static bool may_die(struct sender *s, const struct queued *q)
 {
     if (s->dead < s->dead_limit)
         return true;
     char text[160];
+    s->undying = q->seq;
     (void)snprintf(text, sizeof(text),
                    "its dead letters are full (%lld): look at what is refused, then raise "
                    "dead_letter_limit",
                    (long long)s->dead);
-    sender_break(s, text);
+    sender_break(s, "", text);
     return false;
 }
 
@@ -73,10 +74,10 @@ static void settle_reject(struct sender *s, size_t i, bool any_ok, const struct 
     if (s->broken)
         return; /* nothing moves any more; the event stays where it is */
     if (!any_ok && ++s->streak >= REJECTS_TO_BREAK) {
-        sender_break(s, reason_of(s, i, e));
+        sender_break(s, "it refuses every event: ", reason_of(s, i, e));
         return;
     }
-    if (may_die(s))
+    if (may_die(s, s->batch[i].event))
         dead_letter(s, i, s->batch[i].lane ? s->batch[i].lane->tries + 1 : 1, reason_of(s, i, e));
 }
 
@@ -91,7 +92,7 @@ static void lane_failed(struct sender *s, size_t i, struct lane *l, int64_t now_
             l->first_failure_ms = now_ms;
     }
     l->next_try_ms = now_ms + sender_backoff(s, l->tries, e->retry_after_ms);
-    if (l->failures >= DEAD_FAILURES && now_ms - l->first_failure_ms >= DEAD_AFTER_MS && may_die(s))
+    if (l->failures >= DEAD_FAILURES && now_ms - l->first_failure_ms >= DEAD_AFTER_MS && may_die(s, &l->head))
         dead_letter(s, i, l->tries, reason_of(s, i, e));
 }
 
@@ -126,22 +127,59 @@ static void settle_down(struct sender *s, int64_t now_ms, const struct err *e)
         sender_offline(s, e->text[0] ? e->text : "no reason given");
 }
 
-/* A probe of a broken target; true when it ended that state. */
-static bool settle_probe(struct sender *s, const struct outcome *o, int64_t now_ms, const struct err *e)
+/* What the receiver confirmed is resolved, whatever state that leaves the target in. */
+static void settle_ok(struct sender *s, size_t n, const struct outcome *o)
 {
-    if (o->ok > 0) {
-        s->broken = false;
-        s->streak = 0;
-        return true;
-    }
-    if (o->reject == 0) {
+    if (o->ok == 0)
+        return;
+    s->oks += o->ok;
+    s->streak = 0;
+    s->fails = 0;
+    s->send_failed = false;
+    s->retry_at_ms = 0;
+    for (size_t i = 0; i < n; i++)
+        if (s->results[i] == SEND_OK)
+            queue_resolve(s, &s->batch[i], 0, NULL);
+}
+
+/* Is a broken target still broken after this probe? The first success ends that. But where the dead letters are full and an
+ * event waits to be one of them, it lasts until there is room or that very event is taken: else the target would be online
+ * and broken again with every step. */
+static bool stays_broken(struct sender *s, size_t n, const struct outcome *o)
+{
+    for (size_t i = 0; i < n; i++)
+        if (s->results[i] == SEND_OK && s->batch[i].event->seq == s->undying)
+            s->undying = 0;
+    if (s->dead < s->dead_limit)
+        s->undying = 0;
+    return o->ok == 0 || s->undying != 0;
+}
+
+/* The key of an event that was not taken waits by itself while others go through. */
+static void wait_by_itself(struct sender *s, size_t i, int64_t now_ms, const struct err *e)
+{
+    struct picked *p = &s->batch[i];
+    struct lane *l = p->lane ? p->lane : p->event->bytes ? queue_park(s, p->event) : NULL;
+    if (!l)
+        return;
+    l->oks_mark = s->oks;
+    l->next_try_ms = now_ms + sender_backoff(s, ++l->tries, e->retry_after_ms);
+}
+
+static void settle_probe(struct sender *s, size_t n, const struct outcome *o, int64_t now_ms,
+                         const struct err *e)
+{
+    if (o->retry == n) {
         s->type->disconnect(s->self);
         s->connected = false;
     }
-    s->retry_at_ms = now_ms + sender_backoff(s, ++s->fails, e->retry_after_ms);
+    settle_ok(s, n, o);
+    for (size_t i = 0; i < n && o->ok > 0; i++)
+        if (s->results[i] != SEND_OK)
+            wait_by_itself(s, i, now_ms, e);
+    s->retry_at_ms = now_ms + sender_backoff(s, ++s->fails, o->ok > 0 ? 0 : e->retry_after_ms);
     if (e->text[0] && s->dead < s->dead_limit)
         sender_set_reason(s, e->text);
-    return false;
 }
 
 void settle(struct sender *s, size_t n, int64_t now_ms, const struct err *e)
@@ -149,34 +187,27 @@ void settle(struct sender *s, size_t n, int64_t now_ms, const struct err *e)
     keep_order(s, n);
     struct outcome o = count_outcomes(s, n);
     uint64_t oks_before = s->oks;
-    if (s->broken && !settle_probe(s, &o, now_ms, e))
+    if (s->broken && stays_broken(s, n, &o)) {
+        settle_probe(s, n, &o, now_ms, e);
         return;
+    }
+    s->broken = false;
     if (o.retry == n && o.fresh > 0) {
         settle_down(s, now_ms, e);
         return;
     }
-    s->oks += o.ok;
-    if (o.ok > 0) {
-        s->streak = 0;
-        s->fails = 0;
-        s->send_failed = false;
-        s->retry_at_ms = 0;
-        sender_online(s);
-    }
     /* What is resolved first, then what moves in memory: parking a key takes it out of the window. */
-    for (size_t i = 0; i < n; i++)
-        if (s->results[i] == SEND_OK)
-            queue_resolve(s, &s->batch[i], 0, NULL);
+    settle_ok(s, n, &o);
+    if (o.ok > 0)
+        sender_online(s);
     for (size_t i = 0; i < n; i++)
         if (s->results[i] == SEND_REJECT)
             settle_reject(s, i, o.ok > 0, e);
-    if (s->broken) {
-        s->retry_at_ms = now_ms + sender_backoff(s, ++s->fails, e->retry_after_ms);
-        return;
-    }
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n && !s->broken; i++)
         if (s->results[i] == SEND_RETRY)
             settle_retry(s, i, oks_before, now_ms, e);
-    if (o.retry > 0 && e->text[0])
+    if (s->broken)
+        s->retry_at_ms = now_ms + sender_backoff(s, ++s->fails, o.ok > 0 ? 0 : e->retry_after_ms);
+    else if (o.retry > 0 && e->text[0])
         sender_set_reason(s, e->text);
 }

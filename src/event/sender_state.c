@@ -52,15 +52,14 @@ void sender_online(struct sender *s)
     s->told_offline = false;
 }
 
-void sender_break(struct sender *s, const char *reason)
+void sender_break(struct sender *s, const char *what, const char *reason)
 {
     s->broken = true;
     s->told_offline = true;
     s->streak = 0;
     if (set_status(s, TARGET_BROKEN, reason))
         log_error(s->label,
-                  "broken, it refuses every event: %s. %lld events wait in the queue; trying again with a "
-                  "few of them "
-                  "until one is taken",
-                  reason, (long long)sender_queued(s));
+                  "broken, %s%s. %lld events wait in the queue; trying again with a few of them until one is "
+                  "taken",
+                  what, reason, (long long)sender_queued(s));
 }

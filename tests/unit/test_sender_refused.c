@@ -132,6 +132,65 @@ static void test_dead_letters_full(void **state)
     assert_int_equal(rows_with(b, 'd'), 10);
 }
 
+/* Neither 'online' and 'broken' in turn, nor a key hammered: what is full stays full until somebody makes room. */
+static void test_dead_letters_stay_full(void **state)
+{
+    struct bench *b = *state;
+    bench_stop(b);
+    b->dead_limit = 1;
+    bench_start(b);
+    all(b, SEND_OK);
+    b->fake.key_answer[4] = SEND_REJECT;
+    put(b, 4);
+    put(b, 4);
+    put(b, 1);
+    run_for(b, 1000);
+    assert_int_equal(b->s->status, TARGET_BROKEN);
+    for (int i = 0; i < 300; i++) {
+        put(b, 5 + (unsigned)i % 20);
+        run_for(b, 1000);
+        assert_int_equal(b->s->status, TARGET_BROKEN);
+    }
+    assert_int_equal(queued(b), 1); /* what is confirmed meanwhile is delivered */
+    b->fake.key_answer[4] = SEND_OK;
+    run_for(b, 31000);
+    assert_int_equal(b->s->status, TARGET_ONLINE);
+    assert_int_equal(queued(b), 0);
+    assert_int_equal(rows_with(b, 'd'), 1);
+}
+
+static void test_full_and_failing(void **state)
+{
+    struct bench *b = *state;
+    bench_stop(b);
+    b->dead_limit = 1;
+    bench_start(b);
+    all(b, SEND_OK);
+    b->fake.key_answer[4] = SEND_REJECT;
+    b->fake.key_answer[7] = SEND_RETRY;
+    put(b, 4);
+    put(b, 7);
+    put(b, 1);
+    for (int i = 0; i < 900; i++) {
+        put(b, 10 + (unsigned)i % 20);
+        run_for(b, 1000);
+    }
+    assert_int_equal(b->s->status, TARGET_BROKEN);
+    size_t before = b->fake.n_sent, tries = 0;
+    for (int i = 0; i < 600; i++) {
+        put(b, 10 + (unsigned)i % 20);
+        run_for(b, 100);
+        assert_int_equal(b->s->status, TARGET_BROKEN);
+    }
+    for (size_t i = before; i < b->fake.n_sent; i++)
+        tries += b->fake.sent[i].key == 7;
+    assert_in_range(tries, 1, 10); /* of a key that waits up to half a minute each time */
+    b->fake.key_answer[7] = SEND_OK;
+    run_for(b, 31000);
+    assert_int_equal(b->s->status, TARGET_ONLINE);
+    assert_int_equal(queued(b), 0);
+}
+
 /* As many keys as may be parked fail for good when the target breaks: it is not them alone that are tried. */
 static void test_broken_behind_full_lanes(void **state)
 {
@@ -260,10 +319,19 @@ static void test_damaged_row_of_a_lane(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_one_refused),     CASE(test_all_refused),           CASE(test_refused_one_by_one),
-        CASE(test_broken_and_down), CASE(test_dead_letters_full),     CASE(test_limit_drops),
-        CASE(test_limit_rejects),   CASE(test_damaged_row),           CASE(test_broken_behind_full_lanes),
-        CASE(test_limit_and_reads), CASE(test_damaged_row_of_a_lane),
+        CASE(test_one_refused),
+        CASE(test_all_refused),
+        CASE(test_refused_one_by_one),
+        CASE(test_broken_and_down),
+        CASE(test_dead_letters_full),
+        CASE(test_limit_drops),
+        CASE(test_limit_rejects),
+        CASE(test_damaged_row),
+        CASE(test_dead_letters_stay_full),
+        CASE(test_full_and_failing),
+        CASE(test_broken_behind_full_lanes),
+        CASE(test_limit_and_reads),
+        CASE(test_damaged_row_of_a_lane),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
