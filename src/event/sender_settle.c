@@ -109,9 +109,11 @@ static void settle_retry(struct sender *s, size_t i, uint64_t oks_before, int64_
         l->oks_mark = oks_before;
         *p = (struct picked){&l->head, l};
         lane_failed(s, i, l, now_ms, e);
-    } else if (p->event
-                   ->bytes) { /* no lane is free: it stays in the window, and the whole target slows down */
-        int64_t at = now_ms + sender_backoff(s, 0, 0);
+    } else if (p->event->bytes) {
+        /* No lane is free: it stays in the window, and the whole target slows down; a receiver that names a time may mean
+         * everybody, but others went through, so no longer than for a target that is down. */
+        int64_t named = e->retry_after_ms < BACKOFF_MAX_MS ? e->retry_after_ms : BACKOFF_MAX_MS;
+        int64_t at = now_ms + sender_backoff(s, 0, named);
         s->retry_at_ms = at > s->retry_at_ms ? at : s->retry_at_ms;
     }
 }

@@ -204,6 +204,25 @@ static void test_many_keys_fail(void **state)
     assert_int_equal(check_order(&b->fake), 2000);
 }
 
+/* A receiver that lets some through and tells the others when to come again is not asked before that, though more keys wait
+ * than can be parked. */
+static void test_rate_limit(void **state)
+{
+    struct bench *b = *state;
+    b->fake.answer = answer_by_key;
+    b->fake.retry_after_ms = 20000;
+    for (unsigned i = 0; i < FAKE_KEYS; i += 2)
+        b->fake.key_answer[i] = SEND_OK;
+    for (unsigned i = 0; i < 1000; i++)
+        put(b, i % FAKE_KEYS);
+    run_for(b, 60000);
+    unsigned tries[FAKE_KEYS] = {0};
+    for (size_t i = 0; i < b->fake.n_sent; i++)
+        tries[b->fake.sent[i].key]++;
+    for (unsigned i = 1; i < FAKE_KEYS; i += 2)
+        assert_in_range(tries[i], 0, 6);
+}
+
 static void test_flood_of_one_key(void **state)
 {
     struct bench *b = *state;
@@ -293,6 +312,7 @@ int main(void)
         CASE(test_never_dead_alone), CASE(test_dead_after_ten_failures),
         CASE(test_many_keys_fail),   CASE(test_flood_of_one_key),
         CASE(test_random),           CASE(test_random_ordered),
+        CASE(test_rate_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
