@@ -35,13 +35,18 @@ struct sender *delivery_sender(const struct delivery *d, uint32_t number);
 /* Settings of a sender's target out of the environment, and its instance. False and err: it stays without one. */
 bool delivery_configure(struct delivery *d, struct sender *s, bool enabled_ok, struct err *e);
 
-/* --- queue_dir.c */
+/* --- queue_dir_file.c */
+#define QUEUE_DIR_FILE_MAX (256u << 10)
 /* Makes the folder with its parents; false and err when it cannot be. */
 bool queue_dir_make(const char *path, struct err *e);
+/* A file's text as an event: record without white space around it, raw key unescaped into the arena. Pure. */
+bool queue_dir_parse(struct arena *a, struct str text, struct outbox_row *out);
+/* The text of a file of the folder; false when it cannot be read, is no plain file or too large. */
+bool queue_dir_read(int dir, const char *name, struct buf *out);
+
+/* --- queue_dir.c */
 /* Takes in the events that a MinIO left in the target's folder of its queue_dir, before the sender reads its rows. Errors
  * of the store only. */
 bool queue_dir_take(struct sender *s, struct err *e);
-/* A file's text as an event: record without white space around it, raw key unescaped into the arena. Pure. */
-bool queue_dir_parse(struct arena *a, struct str text, struct outbox_row *out);
 
 #endif

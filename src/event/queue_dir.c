@@ -6,18 +6,15 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/crash.h"
-#include "base/encode.h"
 #include "base/log.h"
 #include "event/delivery_impl.h"
 
-#define FILE_MAX  (256u << 10)
 #define WAVE      64  /* files committed together */
 #define SEQ_TRIES 100 /* numbers tried per closure */
 
@@ -42,76 +39,6 @@ struct intake {
     size_t waiting;
     bool failed;
 };
-
-/* --- parsing ------------------------------------------------------------------------------------------------------ */
-
-static struct str member_text(struct arena *a, const json_t *object, const char *name)
-{
-    const json_t *v = json_object_get(object, name);
-    return json_is_string(v) ? arena_dup(a, str_n(json_string_value(v), json_string_length(v)))
-                             : (struct str){NULL, 0};
-}
-
-bool queue_dir_parse(struct arena *a, struct str text, struct outbox_row *out)
-{
-    *out = (struct outbox_row){.record = str_trim(text)};
-    json_t *root = out->record.n > 0 ? json_loadb(out->record.p, out->record.n, 0, NULL) : NULL;
-    const json_t *s3 = json_object_get(root, "s3");
-    struct str escaped = member_text(a, json_object_get(s3, "object"), "key");
-    out->name = member_text(a, root, "eventName");
-    out->bucket = member_text(a, json_object_get(s3, "bucket"), "name");
-    bool ok = json_is_object(root) && out->name.n > 0 && out->name.n <= 100 && out->bucket.n > 0 &&
-              escaped.p && pct_decode_arena(a, escaped, true, &out->key) && str_chr(out->key, 0) < 0 &&
-              str_chr(out->bucket, 0) < 0;
-    json_decref(root);
-    return ok;
-}
-
-/* --- folders ------------------------------------------------------------------------------------------------------ */
-
-bool queue_dir_make(const char *path, struct err *e)
-{
-    char *p = x_strdup(path);
-    bool ok = true;
-    for (char *at = p + 1; ok; at++) {
-        if (*at && *at != '/')
-            continue;
-        char end = *at;
-        *at = 0;
-        ok = mkdir(p, 0770) == 0 || errno == EEXIST || errno == EISDIR ||
-             err_errno(e, "queue_dir %s cannot be made", p);
-        *at = end;
-        if (!end)
-            break;
-    }
-    struct stat st;
-    if (ok && (stat(p, &st) != 0 || !S_ISDIR(st.st_mode)))
-        ok = err_set(e, "queue_dir %s is no folder", path);
-    free(p);
-    return ok;
-}
-
-/* The text of a file of the folder; false when it cannot be read or is too large. */
-static bool read_file(int dir, const char *name, struct buf *out, struct stat *st)
-{
-    int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0)
-        return false;
-    bool ok = fstat(fd, st) == 0 && S_ISREG(st->st_mode) && st->st_size <= FILE_MAX;
-    while (ok) {
-        char *p = buf_reserve(out, 16384);
-        ssize_t n = p ? read(fd, p, 16384) : -1;
-        if (n <= 0) {
-            ok = n == 0;
-            break;
-        }
-        out->len += (size_t)n;
-    }
-    (void)close(fd);
-    return ok;
-}
-
-/* --- taking in ---------------------------------------------------------------------------------------------------- */
 
 enum seq_search { SEQ_FOUND, SEQ_NONE, SEQ_DAMAGED };
 
@@ -156,7 +83,7 @@ static bool take_txn(struct kv_txn *t, void *ctx)
     uint64_t at = 0;
     bool write = false;
     buf_init(&key, 4096);
-    buf_init(&value, FILE_MAX * 2 + 4096);
+    buf_init(&value, QUEUE_DIR_FILE_MAX * 2 + 4096);
     taken_file_key(&key, f->s->number, str_c(f->name));
     f->again = false;
     enum kv_result r = kv_txn_get(t, KV_META, buf_view(&key), &v);
@@ -233,10 +160,9 @@ static void skip_file(struct intake *in, const char *name)
 static bool load(struct intake *in, struct taken_file *f)
 {
     struct buf text;
-    struct stat st;
-    buf_init(&text, FILE_MAX + 16384);
+    buf_init(&text, QUEUE_DIR_FILE_MAX + 16384);
     arena_init(&f->arena);
-    bool ok = read_file(in->dir, f->name, &text, &st) &&
+    bool ok = queue_dir_read(in->dir, f->name, &text) &&
               queue_dir_parse(&f->arena, arena_dup(&f->arena, buf_view(&text)), &f->row);
     buf_release(&text);
     if (!ok) {
