@@ -15,8 +15,9 @@
 #include "base/log.h"
 #include "event/delivery_impl.h"
 
-#define WAVE      64  /* files committed together */
-#define SEQ_TRIES 100 /* numbers tried per closure */
+#define WAVE      64          /* files committed together */
+#define SEQ_TRIES 100         /* numbers tried per closure */
+#define SEQ_BYTES (64u << 10) /* of rows that have them, read in one closure */
 
 struct taken_file {
     struct sender *s;
@@ -34,6 +35,9 @@ struct intake {
     struct taken_file *files;
     size_t n, cap, bad, taken;
     struct buf skipped; /* names of files that are left */
+    /* the closures' own, which run in the order of the files */
+    uint64_t next; /* the least number of the next file: files keep their order, also those of one time */
+    bool held;     /* a file has to try once more; those behind it wait for it */
     struct mutex mutex;
     struct cond cond;
     size_t waiting;
@@ -42,25 +46,36 @@ struct intake {
 
 enum seq_search { SEQ_FOUND, SEQ_NONE, SEQ_DAMAGED };
 
-/* The first number from f->seq on that has no row. A number of the future would hide what is queued from now on, so the
+/* Has the target a row of that number, or a dead letter, which an event with its number would replace one day? */
+static enum kv_result look_up(struct kv_txn *t, uint32_t target, uint64_t seq, size_t *bytes)
+{
+    struct row_key k[] = {outbox_key(target, seq), dead_letter_key(target, seq)};
+    enum kv_result r = KV_MISSING;
+    for (size_t i = 0; i < 2 && r == KV_MISSING; i++) {
+        struct kv_value v = {0};
+        r = kv_txn_get(t, KV_QUEUE, row_key_str(&k[i]), &v);
+        *bytes += r == KV_FOUND ? v.data.n : 0;
+        kv_value_release(&v);
+    }
+    return r;
+}
+
+/* The first number from f->seq on that is free. A number of the future would hide what is queued from now on, so the
  * sequencer's own takes its place. */
 static enum seq_search free_number(struct kv_txn *t, struct taken_file *f)
 {
     uint64_t now = kv_txn_sequence(t);
-    for (int i = 0; i < SEQ_TRIES; i++, f->seq++) {
+    size_t bytes = 0;
+    if (f->seq < f->intake->next)
+        f->seq = f->intake->next;
+    for (int i = 0; i < SEQ_TRIES && bytes <= SEQ_BYTES; i++, f->seq++) {
         if (f->seq >= now) {
             f->seq = now;
             return SEQ_FOUND;
         }
-        struct kv_value v = {0};
-        struct row_key k = outbox_key(f->s->number, f->seq);
-        enum kv_result r = kv_txn_get(t, KV_QUEUE, row_key_str(&k), &v);
-        if (r == KV_MISSING)
-            return SEQ_FOUND;
-        if (r == KV_FOUND)
-            kv_value_release(&v);
-        else
-            return SEQ_DAMAGED;
+        enum kv_result r = look_up(t, f->s->number, f->seq, &bytes);
+        if (r != KV_FOUND)
+            return r == KV_MISSING ? SEQ_FOUND : SEQ_DAMAGED;
     }
     return SEQ_NONE;
 }
@@ -82,10 +97,12 @@ static bool take_txn(struct kv_txn *t, void *ctx)
     struct row_key cursor = cursor_key(f->s->number), count = outbox_counter_key(f->s->number);
     uint64_t at = 0;
     bool write = false;
+    f->again = f->intake->held;
+    if (f->again)
+        return false;
     buf_init(&key, 4096);
     buf_init(&value, QUEUE_DIR_FILE_MAX * 2 + 4096);
     taken_file_key(&key, f->s->number, str_c(f->name));
-    f->again = false;
     enum kv_result r = kv_txn_get(t, KV_META, buf_view(&key), &v);
     if (r == KV_FOUND) {
         f->known = true;
@@ -93,7 +110,7 @@ static bool take_txn(struct kv_txn *t, void *ctx)
         goto out;
     }
     enum seq_search found = r == KV_MISSING ? free_number(t, f) : SEQ_DAMAGED;
-    f->again = found == SEQ_NONE;
+    f->again = f->intake->held = found == SEQ_NONE;
     f->damaged = found == SEQ_DAMAGED;
     if (found != SEQ_FOUND)
         goto out;
@@ -111,6 +128,7 @@ static bool take_txn(struct kv_txn *t, void *ctx)
     put_u64(t, buf_view(&key), f->seq);
     if (f->seq < at)
         put_u64(t, row_key_str(&cursor), f->seq);
+    f->intake->next = f->seq + 1;
     write = true;
 out:
     buf_release(&key);
@@ -186,6 +204,7 @@ static void take_wave(struct intake *in, struct taken_file *files, size_t n)
     await(in);
     for (size_t i = 0; i < n; i++) {
         while (loaded[i] && files[i].again && !in->failed) {
+            in->held = false;
             submit(in, &files[i]);
             await(in);
         }
@@ -209,16 +228,19 @@ static int by_time(const void *a, const void *b)
     return x->seq != y->seq ? (x->seq > y->seq) - (x->seq < y->seq) : strcmp(x->name, y->name);
 }
 
-static void list_files(struct intake *in)
+/* False and errno when the folder cannot be read to its end. */
+static bool list_files(struct intake *in)
 {
     int fd = dup(in->dir);
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
     if (!dir) {
+        int why = errno;
         if (fd >= 0)
             (void)close(fd);
-        return;
+        errno = why;
+        return false;
     }
-    for (struct dirent *d; (d = readdir(dir));) {
+    for (struct dirent *d; errno = 0, (d = readdir(dir));) {
         struct stat st;
         struct str name = str_c(d->d_name);
         if (str_ends(name, STR(".event.snappy")))
@@ -233,9 +255,12 @@ static void list_files(struct intake *in)
         in->files[in->n++] =
             (struct taken_file){.name = x_strdup(d->d_name), .seq = ns > 0 ? (uint64_t)ns : 1};
     }
+    int why = errno;
     (void)closedir(dir);
     if (in->n > 0)
         qsort(in->files, in->n, sizeof(*in->files), by_time);
+    errno = why;
+    return why == 0;
 }
 
 struct forgetting {
@@ -312,14 +337,19 @@ bool queue_dir_take(struct sender *s, struct err *e)
     cond_init(&in.cond);
     buf_init(&in.skipped, 1024);
     in.dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (in.dir >= 0)
-        list_files(&in);
+    /* What cannot be looked at may be there: its names are not forgotten, and the operator has to know. */
+    bool seen = in.dir >= 0 ? list_files(&in) : errno == ENOENT;
+    if (!seen)
+        log_warn(s->label, "%s cannot be read, the events in it are not taken in: %m", path);
     for (size_t i = 0; i < in.n && !in.failed; i += WAVE)
         take_wave(&in, in.files + i, in.n - i < WAVE ? in.n - i : WAVE);
-    bool ok = in.failed ? err_set(e, "the files in %s cannot be taken in: the store takes no changes", path)
-                        : (in.dir < 0 || fsync(in.dir) == 0 || errno == EINVAL ||
-                           err_errno(e, "%s cannot be synced", path));
-    ok = ok && forget_gone(&in, e);
+    if (in.dir >= 0 && fsync(in.dir) != 0 && errno != EINVAL) { /* then files may come back */
+        log_warn(s->label, "%s cannot be synced: %m", path);
+        seen = false;
+    }
+    bool ok =
+        !in.failed || err_set(e, "the files in %s cannot be taken in: the store takes no changes", path);
+    ok = ok && (!seen || forget_gone(&in, e));
     if (ok)
         tell(&in, path);
     for (size_t i = 0; i < in.n; i++)

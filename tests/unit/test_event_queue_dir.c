@@ -239,6 +239,99 @@ static void test_not_twice(void **state)
     assert_false(is_there(d, "a.event"));
 }
 
+/* All of one time and one key, behind rows that have their numbers already: the order of their names stays. */
+static void test_order_within_a_time(void **state)
+{
+    struct dir_bench *d = *state;
+    struct bench *b = d->b;
+    make_folders(d);
+    for (int start = 0; start < 2; start++) {
+        for (int i = 0; i < 150; i++) {
+            char name[32], text[400];
+            (void)snprintf(name, sizeof(name), "%d-%03d.event", start, i);
+            (void)snprintf(text, sizeof(text), "{\"n\":%d,%s", start * 150 + i, &RECORD("k")[1]);
+            /* the second time: some begin where numbers are free, some where they are not */
+            write_file(d, name, text, start == 0 || i < 75 ? T0 : T0 + 120);
+        }
+        take(d);
+    }
+    assert_int_equal(queued(b), 300);
+    struct row_key first = outbox_key(1, 0), end = outbox_key(2, 0);
+    struct kv_scan *scan = kv_scan_open(b->kv, KV_QUEUE, row_key_str(&first), row_key_str(&end));
+    struct str key, value;
+    struct outbox_row row;
+    for (int i = 0; kv_scan_next(scan, &key, &value); i++) {
+        char want[24];
+        (void)snprintf(want, sizeof(want), "{\"n\":%d,", i);
+        assert_true(outbox_row_decode(value, &row));
+        if (!str_starts(row.record, str_c(want)))
+            fail_msg("row %d is %.*s", i, 12, row.record.p);
+    }
+    kv_scan_close(scan);
+}
+
+/* Rows that are long count for the limits of a closure when a file looks for a free number. */
+static void test_long_files_of_one_time(void **state)
+{
+    struct dir_bench *d = *state;
+    struct buf text;
+    make_folders(d);
+    buf_init(&text, 256u << 10);
+    buf_puts(&text, "{\"long\":\"");
+    for (int i = 0; i < 250000; i++)
+        buf_char(&text, 'x');
+    buf_printf(&text, "\",%s%c", &RECORD("k")[1], 0);
+    assert_false(text.failed);
+    for (int start = 0; start < 2; start++) {
+        for (int i = 0; i < 6; i++) {
+            char name[32];
+            (void)snprintf(name, sizeof(name), "%d-%03d.event", start, i);
+            write_file(d, name, text.p, T0);
+        }
+        take(d);
+    }
+    assert_int_equal(queued(d->b), 12);
+    buf_release(&text);
+}
+
+/* The number of a dead letter is its own: a file of the same time must not become the same one. */
+static void test_number_of_a_dead_letter(void **state)
+{
+    struct dir_bench *d = *state;
+    struct bench *b = d->b;
+    make_folders(d);
+    b->fake.answer = answer_by_key;
+    b->fake.key_answer[3] = SEND_REJECT;
+    for (int i = 0; i < 2; i++) {
+        char text[400];
+        (void)snprintf(text, sizeof(text), "{\"n\":%d,%s", i, &RECORD("k3")[1]);
+        write_file(d, i ? "b.event" : "a.event", text, T0);
+        take(d);
+        run_steps(b);
+    }
+    assert_int_equal(queued(b), 0);
+    assert_int_equal(rows_with(b, 'd'), 2);
+}
+
+/* A folder that cannot be looked into may hold its files still: that they were taken in is not forgotten. */
+static void test_folder_that_cannot_be_read(void **state)
+{
+    struct dir_bench *d = *state;
+    struct err e = {0};
+    struct buf k;
+    assert_true(queue_dir_make(d->queue, &e));
+    close(open(d->folder, O_CREAT | O_WRONLY, 0600));
+    buf_init(&k, 64);
+    taken_file_key(&k, 1, STR("a.event"));
+    assert_int_equal(kv_commit_wait(d->b->kv, remember, &k, 0), KV_COMMITTED);
+    buf_release(&k);
+    take(d);
+    assert_int_equal(taken_rows(d), 1);
+    assert_int_equal(unlink(d->folder), 0);
+    take(d);
+    assert_int_equal(taken_rows(d), 0);
+}
+
 static void test_unreadable_stays(void **state)
 {
     struct dir_bench *d = *state;
@@ -277,10 +370,17 @@ static void test_folders(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parse), CASE(test_taken_in_order),
-        CASE(test_cursor_comes_back), CASE(test_future),
-        CASE(test_not_twice),         CASE(test_unreadable_stays),
+        cmocka_unit_test(test_parse),
+        CASE(test_taken_in_order),
+        CASE(test_cursor_comes_back),
+        CASE(test_future),
+        CASE(test_not_twice),
+        CASE(test_unreadable_stays),
         CASE(test_folders),
+        CASE(test_order_within_a_time),
+        CASE(test_long_files_of_one_time),
+        CASE(test_number_of_a_dead_letter),
+        CASE(test_folder_that_cannot_be_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
