@@ -5,6 +5,7 @@
 #define BELFRY_TARGET_WEBHOOK_IMPL_H
 
 #include <curl/curl.h>
+#include <poll.h>
 #include <stdatomic.h>
 
 #include "target/webhook.h"
@@ -32,6 +33,8 @@ struct webhook {
     struct curl_slist *headers, *bare_headers; /* with and without Authorization */
     CURLM *multi;
     struct flight flight[WEBHOOK_IN_FLIGHT];
+    struct pollfd *socks; /* of libcurl's connections, idle ones too */
+    size_t n_socks, cap_socks;
     struct buf ca; /* PEM, when it has to be given as a whole */
     const char *ca_path;
     _Atomic int64_t hasten_ms;
@@ -52,5 +55,11 @@ bool webhook_connect(void *self, int64_t deadline_ms, struct err *e);
 void webhook_send(void *self, const struct event_ref *ev, size_t n, enum send_result *out,
                   int64_t deadline_ms, struct err *e);
 void webhook_hasten(void *self, int64_t deadline_ms);
+
+/* --- webhook_sockets.c */
+/* Sockets of the handle's connections are made known to the webhook. */
+void webhook_watch_sockets(struct webhook *w, CURL *c);
+/* While nothing is in flight: shuts connections down on which something came that was not asked for. */
+void webhook_drop_unasked(struct webhook *w);
 
 #endif

@@ -115,6 +115,7 @@ CURL *webhook_prepare(struct webhook *w, struct flight *f)
     curl_easy_setopt(c, CURLOPT_QUICK_EXIT, 1L); /* a look-up of a name that hangs is not waited for */
 #endif
     prepare_tls(w, c);
+    webhook_watch_sockets(w, c);
     return c;
 }
 
@@ -213,6 +214,7 @@ void webhook_close(void *arg)
         buf_release(&w->flight[i].body);
         free(w->flight[i].url);
     }
+    free(w->socks);
     curl_slist_free_all(w->headers);
     curl_slist_free_all(w->bare_headers);
     buf_release(&w->ca);

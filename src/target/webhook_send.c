@@ -221,6 +221,7 @@ void webhook_send(void *arg, const struct event_ref *ev, size_t n, enum send_res
     struct sending s = {ev, out, e, deadline_ms, false};
     size_t open = 0;
     BUG_ON(n > WEBHOOK_IN_FLIGHT);
+    webhook_drop_unasked(w);
     for (size_t i = 0; i < n; i++) {
         struct flight *f = &w->flight[i];
         out[i] = SEND_RETRY;

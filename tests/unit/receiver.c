@@ -95,6 +95,15 @@ static bool has(const char *request, const char *part)
     return strstr(request, part) != NULL;
 }
 
+static bool told_unasked(struct receiver *r)
+{
+    mutex_lock(&r->mutex);
+    r->n_unasked++;
+    cond_broadcast(&r->cond);
+    mutex_unlock(&r->mutex);
+    return true;
+}
+
 /* Plays the reply; false when the connection is to be closed. */
 static bool answer(struct visit *v, const char *q)
 {
@@ -111,6 +120,10 @@ static bool answer(struct visit *v, const char *q)
         return say(v->fd, "HTTP/1.1 200 OK\r\nConte"), false;
     if (has(q, "b/garbage"))
         return say(v->fd, "\x01\x02this is not HTTP\r\n\r\n"), false;
+    if (has(q, "b/twice")) { /* the second reply comes when the first has been read */
+        struct pollfd p = {.fd = v->fd, .events = POLLIN};
+        return say(v->fd, ok) && poll(&p, 1, 50) == 0 && say(v->fd, ok) && told_unasked(v->r);
+    }
     if (has(q, "b/slow"))
         return slowly(v->fd, ok);
     if (has(q, "b/endlessbody"))
@@ -257,14 +270,24 @@ const char *receiver_find(struct receiver *r, const char *part)
     return found;
 }
 
-bool receiver_await(struct receiver *r, unsigned n)
+static bool await(struct receiver *r, const unsigned *count, unsigned n)
 {
     int64_t until = clock_mono_ms() + 10000;
     bool in_time = true;
     mutex_lock(&r->mutex);
-    while (r->n_requests < n && in_time)
+    while (*count < n && in_time)
         in_time = cond_wait_until(&r->cond, &r->mutex, until);
-    bool ok = r->n_requests >= n;
+    bool ok = *count >= n;
     mutex_unlock(&r->mutex);
     return ok;
+}
+
+bool receiver_await(struct receiver *r, unsigned n)
+{
+    return await(r, &r->n_requests, n);
+}
+
+bool receiver_await_unasked(struct receiver *r, unsigned n)
+{
+    return await(r, &r->n_unasked, n);
 }

@@ -26,7 +26,7 @@ struct receiver {
     } connection[RECEIVER_CONNECTIONS];
     unsigned n_connections;
     char *request[RECEIVER_REQUESTS]; /* head and body as they came */
-    unsigned n_requests;
+    unsigned n_requests, n_unasked;
 };
 
 void receiver_start(struct receiver *r);
@@ -36,5 +36,7 @@ unsigned receiver_requests(struct receiver *r);
 const char *receiver_find(struct receiver *r, const char *part);
 /* Waits until so many requests have come; false after ten seconds. */
 bool receiver_await(struct receiver *r, unsigned n);
+/* Waits until so many replies were sent that no request asked for. */
+bool receiver_await_unasked(struct receiver *r, unsigned n);
 
 #endif

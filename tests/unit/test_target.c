@@ -294,6 +294,29 @@ static void test_redirects(void **state)
     receiver_stop(&r);
 }
 
+/* A reply that nobody asked for is not the answer to the next event. */
+static void test_unasked_reply(void **state)
+{
+    (void)state;
+    struct receiver r;
+    struct err e;
+    struct batch b;
+    receiver_start(&r);
+    struct instance in = instance_at(&target_webhook, &r, "");
+    assert_true(connect_within(&in, 5000, &e));
+    for (unsigned i = 0; i < 3; i++) {
+        send_keys(&in, &b, (const char *const[]){"twice"}, 1, 5000);
+        assert_int_equal(b.out[0], SEND_OK);
+        assert_true(receiver_await_unasked(&r, i + 1));
+        send_keys(&in, &b, (const char *const[]){"s500"}, 1, 5000);
+        assert_int_equal(b.out[0], SEND_RETRY);
+        send_keys(&in, &b, (const char *const[]){"s400"}, 1, 5000);
+        assert_int_equal(b.out[0], SEND_REJECT);
+    }
+    instance_close(&in);
+    receiver_stop(&r);
+}
+
 static void test_retry_after_is_told(void **state)
 {
     (void)state;
@@ -456,6 +479,7 @@ int main(void)
         cmocka_unit_test(test_request),
         cmocka_unit_test(test_connections_are_kept),
         cmocka_unit_test(test_redirects),
+        cmocka_unit_test(test_unasked_reply),
         cmocka_unit_test(test_retry_after_is_told),
         cmocka_unit_test(test_proxy),
         cmocka_unit_test(test_check),
