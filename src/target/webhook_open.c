@@ -39,8 +39,13 @@ static size_t on_head(char *p, size_t size, size_t n, void *arg)
     f->head_bytes += line.n;
     if (f->head_bytes > HEAD_MAX)
         return 0;
-    f->head_done = line.n > 0 && (line.p[0] == '\r' || line.p[0] == '\n');
-    if (str_istarts(line, STR("retry-after:")))
+    if (str_istarts(line, STR("http/"))) { /* another head: after a 1xx, or after that of a proxy */
+        f->head_done = false;
+        f->retry_after_ms = 0;
+    }
+    if (line.n > 0 && (line.p[0] == '\r' || line.p[0] == '\n')) /* what follows is a trailer */
+        f->head_done = true;
+    if (!f->head_done && str_istarts(line, STR("retry-after:")))
         f->retry_after_ms =
             webhook_retry_after(str_from(line, strlen("retry-after:")), clock_real_ns() / 1000000000);
     return size * n;

@@ -120,6 +120,9 @@ static bool answer(struct visit *v, const char *q)
         return say(v->fd, "HTTP/1.1 200 OK\r\nConte"), false;
     if (has(q, "b/garbage"))
         return say(v->fd, "\x01\x02this is not HTTP\r\n\r\n"), false;
+    if (has(q, "b/trailer"))
+        return say(v->fd, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n"
+                          "2\r\nok\r\n0\r\nX-Sum: 1\r\n\r\n");
     if (has(q, "b/twice")) { /* the second reply comes when the first has been read */
         struct pollfd p = {.fd = v->fd, .events = POLLIN};
         return say(v->fd, ok) && poll(&p, 1, 50) == 0 && say(v->fd, ok) && told_unasked(v->r);
