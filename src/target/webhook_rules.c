@@ -55,9 +55,12 @@ enum send_result webhook_outcome(long status, const char *shown, struct str loca
         return SEND_REJECT;
     case 401:
     case 403:
-    case 407:
         (void)snprintf(why, why_n, "%s answered %ld: check MINIO_NOTIFY_WEBHOOK_AUTH_TOKEN%s%s", shown,
                        status, line, suffix);
+        return SEND_RETRY;
+    case 407:
+        (void)snprintf(why, why_n, "the proxy before %s answered 407: check user and password in HTTP_PROXY",
+                       shown);
         return SEND_RETRY;
     case 404:
     case 405:

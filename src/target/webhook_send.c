@@ -40,7 +40,7 @@ static bool run_some(struct webhook *w, int64_t deadline_ms)
 }
 
 /* What libcurl says went wrong, in words for the operator. */
-static void explain(const struct webhook *w, const struct flight *f, CURLcode code, char *why, size_t why_n)
+static void explain(const char *shown, const struct flight *f, CURLcode code, char *why, size_t why_n)
 {
     const char *text = f->error[0] ? f->error : curl_easy_strerror(code);
     const char *hint = "";
@@ -48,7 +48,7 @@ static void explain(const struct webhook *w, const struct flight *f, CURLcode co
         hint = "; put the certificate of its CA into certs-dir/CAs";
     else if (code == CURLE_SSL_CERTPROBLEM)
         hint = "; check client_cert and client_key";
-    (void)snprintf(why, why_n, "%.60s: %.90s%s", w->shown, text, hint);
+    (void)snprintf(why, why_n, "%.60s: %.90s%s", shown, text, hint);
 }
 
 static void set_times(struct webhook *w, struct flight *f, int64_t deadline_ms)
@@ -92,7 +92,7 @@ bool webhook_connect(void *arg, int64_t deadline_ms, struct err *e)
         m = curl_multi_info_read(w->multi, &left);
     CURLcode code = m ? m->data.result : CURLE_OPERATION_TIMEDOUT;
     if (code != CURLE_OK)
-        explain(w, f, code, e->text, sizeof(e->text));
+        explain(w->shown, f, code, e->text, sizeof(e->text));
     (void)curl_multi_remove_handle(w->multi, f->easy);
     curl_easy_cleanup(f->easy);
     f->easy = easy;
@@ -115,6 +115,19 @@ static void launch(struct webhook *w, struct flight *f, const char *url, int64_t
     f->busy = curl_multi_add_handle(w->multi, f->easy) == CURLM_OK;
 }
 
+#define PLACE_MAX 128
+
+/* Where a reply leads, for messages: a relative Location inherits the endpoint's user and password. */
+static void show_place(const char *location, char place[PLACE_MAX])
+{
+    struct buf b;
+    buf_init(&b, 4096);
+    if (location)
+        webhook_shown(str_c(location), &b);
+    (void)snprintf(place, PLACE_MAX, "%.*s", STR_FMT(buf_view(&b)));
+    buf_release(&b);
+}
+
 /* 307 and 308: the same request again elsewhere, body and all. False when it is not to be followed, why says so. */
 static bool follow(struct webhook *w, struct flight *f, const char *location, int64_t deadline_ms, char *why,
                    size_t why_n)
@@ -125,8 +138,10 @@ static bool follow(struct webhook *w, struct flight *f, const char *location, in
         return false;
     }
     if (str_istarts(str_c(from), STR("https:")) && !str_istarts(str_c(location), STR("https:"))) {
+        char place[PLACE_MAX];
+        show_place(location, place);
         (void)snprintf(why, why_n, "%s redirects from https to %.80s, which is not followed", w->shown,
-                       location);
+                       place);
         return false;
     }
     char *url = x_strdup(location);
@@ -160,22 +175,27 @@ static void fail(struct sending *s, size_t i, enum send_result r, const char *wh
 /* A transfer has ended: its event's outcome, unless a redirect is followed. */
 static void finish(struct webhook *w, struct flight *f, CURLcode code, struct sending *s)
 {
-    char why[SEND_WHY];
+    char why[SEND_WHY], at[PLACE_MAX], place[PLACE_MAX];
+    const char *shown = w->shown;
     long status = 0;
     char *location = NULL;
+    if (f->url) { /* who answers is where a redirect led */
+        show_place(f->url, at);
+        shown = at;
+    }
     (void)curl_multi_remove_handle(w->multi, f->easy);
     f->busy = false;
     curl_easy_getinfo(f->easy, CURLINFO_RESPONSE_CODE, &status);
     if (code == CURLE_OK && !f->head_done)
         code = CURLE_RECV_ERROR;
     if (code != CURLE_OK && !(code == CURLE_WRITE_ERROR && f->reply_cut)) {
-        explain(w, f, code, why, sizeof(why));
+        explain(shown, f, code, why, sizeof(why));
         fail(s, f->event, SEND_RETRY, why, 0);
         return;
     }
     curl_easy_getinfo(f->easy, CURLINFO_REDIRECT_URL, &location);
-    enum send_result r =
-        webhook_outcome(status, w->shown, location ? str_c(location) : STR(""), w->id, why, sizeof(why));
+    show_place(location, place);
+    enum send_result r = webhook_outcome(status, shown, str_c(place), w->id, why, sizeof(why));
     if ((status == 307 || status == 308) && location &&
         follow(w, f, location, s->deadline_ms, why, sizeof(why)))
         return;

@@ -139,8 +139,14 @@ static bool answer(struct visit *v, const char *q)
         return redirect(v, 307, r->port, "/moved");
     if (has(q, "b/r308") && !moved)
         return redirect(v, 308, r->port, "/moved");
+    if (has(q, "b/lost") && !moved)
+        return redirect(v, 307, r->port, "/moved");
+    if (has(q, "b/lost"))
+        return say(v->fd, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
     if (has(q, "b/other") && !moved)
         return redirect(v, 307, r->elsewhere->port, "/moved");
+    if (has(q, "b/rel302"))
+        return say(v->fd, "HTTP/1.1 302 Moved\r\nLocation: /moved?token=T0KEN\r\nContent-Length: 0\r\n\r\n");
     if (has(q, "b/r301") || has(q, "b/r302") || has(q, "b/r303"))
         return redirect(v, (int)strtol(strstr(q, "b/r30") + 3, NULL, 10), r->port, "/moved");
     if (has(q, "b/busy"))

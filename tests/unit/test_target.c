@@ -272,9 +272,13 @@ static void test_redirects(void **state)
     r.elsewhere = &other;
     struct instance in = instance_at(&target_webhook, &r, "Basic abc");
     (void)snprintf(moved, sizeof(moved), "it moved to http://127.0.0.1:%u/moved", r.port);
-    const struct expected cases[] = {{"r307", SEND_OK, ""},       {"r308", SEND_OK, ""},
-                                     {"r301", SEND_RETRY, moved}, {"r302", SEND_RETRY, moved},
-                                     {"r303", SEND_RETRY, moved}, {"loop", SEND_RETRY, "more than 5 times"},
+    const struct expected cases[] = {{"r307", SEND_OK, ""},
+                                     {"r308", SEND_OK, ""},
+                                     {"r301", SEND_RETRY, moved},
+                                     {"r302", SEND_RETRY, moved},
+                                     {"r303", SEND_RETRY, moved},
+                                     {"loop", SEND_RETRY, "more than 5 times"},
+                                     {"lost", SEND_RETRY, "/moved answered 404"},
                                      {"other", SEND_OK, ""}};
     expect(&in, cases, COUNT_OF(cases), 10000);
     /* followed as the same POST with its body; the token only to the same place */
@@ -291,6 +295,33 @@ static void test_redirects(void **state)
     for (unsigned i = 0; i < r.n_requests; i++)
         loops += strstr(r.request[i], "b/loop") != NULL;
     assert_int_equal(loops, 6);
+    instance_close(&in);
+    receiver_stop(&other);
+    receiver_stop(&r);
+}
+
+/* What stands in the URL beside the place is nobody's business who reads the log, nor another host's. */
+static void test_secrets_of_the_url(void **state)
+{
+    (void)state;
+    struct receiver r, other;
+    char url[96];
+    receiver_start(&r);
+    receiver_start(&other);
+    r.elsewhere = &other;
+    (void)snprintf(url, sizeof(url), "http://user:pa55word@127.0.0.1:%u/hook", r.port);
+    struct instance in = instance_open(&target_webhook, url, "");
+    const struct expected cases[] = {
+        {"rel302", SEND_RETRY, "/moved"}, {"other", SEND_OK, ""}, {"r307", SEND_OK, ""}};
+    const char *keys[] = {"rel302"};
+    struct batch b;
+    expect(&in, cases, COUNT_OF(cases), 10000);
+    send_keys(&in, &b, keys, 1, 10000);
+    assert_null(strstr(b.why[0], "pa55word"));
+    assert_null(strstr(b.why[0], "T0KEN"));
+    assert_non_null(strstr(receiver_find(&r, "POST /hook"), "Authorization: Basic"));
+    assert_non_null(strstr(receiver_find(&r, "POST /moved"), "b/r307"));
+    assert_null(strstr(receiver_find(&other, "POST /moved"), "Authorization"));
     instance_close(&in);
     receiver_stop(&other);
     receiver_stop(&r);
@@ -441,6 +472,9 @@ static void test_outcomes(void **state)
     }
     assert_int_equal(webhook_outcome(403, "http://h/p", STR(""), "_", why, sizeof(why)), SEND_RETRY);
     assert_string_equal(why, "http://h/p answered 403: check MINIO_NOTIFY_WEBHOOK_AUTH_TOKEN");
+    assert_int_equal(webhook_outcome(407, "http://h/p", STR(""), "_", why, sizeof(why)), SEND_RETRY);
+    assert_string_equal(why,
+                        "the proxy before http://h/p answered 407: check user and password in HTTP_PROXY");
     assert_int_equal(webhook_outcome(302, "http://h/p", STR("http://n/"), "x", why, sizeof(why)), SEND_RETRY);
     assert_string_equal(
         why,
@@ -481,6 +515,7 @@ int main(void)
         cmocka_unit_test(test_request),
         cmocka_unit_test(test_connections_are_kept),
         cmocka_unit_test(test_redirects),
+        cmocka_unit_test(test_secrets_of_the_url),
         cmocka_unit_test(test_unasked_reply),
         cmocka_unit_test(test_retry_after_is_told),
         cmocka_unit_test(test_proxy),
