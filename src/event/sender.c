@@ -195,21 +195,22 @@ int64_t sender_step(struct sender *s, int64_t now_ms)
         return s->retry_at_ms;
     if (!s->connected && !connect_target(s, now_ms))
         return s->retry_at_ms;
-    if (!queue_fill(s, &e)) {
-        s->retry_at_ms = now_ms + BACKOFF_MAX_MS;
+    bool unread = !queue_fill(s, &e);
+    if (unread)
         log_error(s->label, "queued events cannot be read: %s", e.text);
-        sender_offline(s, e.text);
-        return s->retry_at_ms;
-    }
     size_t n = queue_pick(s, now_ms, s->broken);
     int64_t next = now_ms;
     if (n > 0) {
+        e = (struct err){0};
         send_batch(s, n, now_ms, &e);
         s->last_work_ms = clock_mono_ms();
         settle(s, n, s->last_work_ms, &e);
         queue_compact(s);
         if (s->retry_at_ms > now_ms)
             next = s->retry_at_ms;
+    } else if (unread) { /* what could be read has been sent */
+        next = s->retry_at_ms = now_ms + BACKOFF_MAX_MS;
+        sender_offline(s, e.text);
     } else if (!atomic_load(&s->news) && (!s->backlog || s->lane_events >= LANE_EVENTS)) {
         next = idle_step(s, now_ms);
     }

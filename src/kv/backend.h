@@ -46,6 +46,8 @@ struct kv *kv_start(const struct kv_backend *backend, void *self, bool read_only
 
 /* For tests: the n-th write from now on (1: the next) of a store opened by kv_open_memory fails. */
 void kv_memory_fail_write(struct kv *kv, unsigned n);
+/* Scans that are opened from now on end in damage, behind their last row. */
+void kv_memory_fail_scans(struct kv *kv, bool fail);
 /* For tests: how often the in-memory store was asked to sync. */
 unsigned kv_memory_syncs(struct kv *kv);
 

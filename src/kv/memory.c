@@ -20,11 +20,13 @@ struct memory {
     struct rows spaces[KV_SPACES];
     _Atomic unsigned fail_in; /* 0: never */
     _Atomic unsigned syncs;
+    _Atomic bool scans_fail;
 };
 struct memory_scan {
     struct kv_scan base;
     struct rows rows; /* own copies */
     size_t at;
+    bool fails;
 };
 
 static struct row *row_new(struct str key, struct str value)
@@ -149,6 +151,7 @@ static struct kv_scan *memory_scan_open(void *self, enum kv_space space, struct 
     struct memory *m = self;
     struct memory_scan *s = x_calloc(1, sizeof(*s));
     s->base.backend = &memory_backend;
+    s->fails = atomic_load(&m->scans_fail);
     pthread_rwlock_rdlock(&m->lock);
     const struct rows *rows = &m->spaces[space];
     for (size_t i = rows_find(rows, first), stop = rows_find(rows, end); i < stop; i++)
@@ -176,9 +179,8 @@ static void memory_scan_seek(struct kv_scan *base, struct str key)
 
 static bool memory_scan_failed(struct kv_scan *base, struct err *e)
 {
-    (void)base;
-    (void)e;
-    return false;
+    struct memory_scan *s = CONTAINER_OF(base, struct memory_scan, base);
+    return s->fails && !err_set(e, "a test asked for this damage");
 }
 
 static void memory_scan_close(struct kv_scan *base)
@@ -231,6 +233,13 @@ void kv_memory_fail_write(struct kv *kv, unsigned n)
     BUG_ON(kv->backend != &memory_backend);
     struct memory *m = kv->self;
     atomic_store(&m->fail_in, n);
+}
+
+void kv_memory_fail_scans(struct kv *kv, bool fail)
+{
+    BUG_ON(kv->backend != &memory_backend);
+    struct memory *m = kv->self;
+    atomic_store(&m->scans_fail, fail);
 }
 
 unsigned kv_memory_syncs(struct kv *kv)

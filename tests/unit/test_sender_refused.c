@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A target that refuses: dead letters, the state 'broken' and the way out of it; and bounds of the queue. */
+#include "kv/backend.h"
 #include "sender_help.h"
 
 static void all(struct bench *b, enum send_result r)
@@ -315,6 +316,24 @@ static void test_damaged_row_of_a_lane(void **state)
     assert_int_equal(queued(b), 0);
 }
 
+/* Where a part of the rows cannot be read, what stands before it goes out; then the target waits for somebody to look. */
+static void test_rows_that_cannot_be_read(void **state)
+{
+    struct bench *b = *state;
+    for (unsigned i = 0; i < 100; i++)
+        put(b, i % 10);
+    kv_memory_fail_scans(b->kv, true);
+    assert_int_equal(run_steps(b) - now_ms(), 30000);
+    assert_int_equal(queued(b), 0);
+    assert_int_equal(b->s->status, TARGET_OFFLINE);
+    assert_string_equal(b->s->reason, "a test asked for this damage");
+    kv_memory_fail_scans(b->kv, false);
+    put(b, 1);
+    run_for(b, 31000);
+    assert_int_equal(queued(b), 0);
+    assert_int_equal(b->s->status, TARGET_ONLINE);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)
 int main(void)
 {
@@ -332,6 +351,7 @@ int main(void)
         CASE(test_broken_behind_full_lanes),
         CASE(test_limit_and_reads),
         CASE(test_damaged_row_of_a_lane),
+        CASE(test_rows_that_cannot_be_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
