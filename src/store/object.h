@@ -6,21 +6,13 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/checksum.h"
 #include "base/header.h"
 
 enum extent_kind { EXTENT_INLINE, EXTENT_BLOB };
 struct extent {
     enum extent_kind kind;
     uint64_t id, length;
-};
-
-enum checksum_kind {
-    CHECKSUM_NONE,
-    CHECKSUM_CRC32,
-    CHECKSUM_CRC32C,
-    CHECKSUM_CRC64NVME,
-    CHECKSUM_SHA1,
-    CHECKSUM_SHA256
 };
 
 #define OBJECT_EXTENTS 16 /* in the row itself */
@@ -36,7 +28,7 @@ struct object {
     enum checksum_kind checksum;
     bool checksum_full; /* FULL_OBJECT, else COMPOSITE */
     uint8_t checksum_len;
-    uint8_t checksum_value[32];
+    uint8_t checksum_value[CHECKSUM_MAX];
     struct str upload_id; /* finished multipart upload (later) */
     struct str tags;      /* x-amz-tagging form (later) */
     struct extent *extents;

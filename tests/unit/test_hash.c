@@ -66,6 +66,12 @@ static void hmac(void **state)
     hash_hmac_sha256(str_n(key, sizeof(key)), STR("Test Using Larger Than Block-Size Key - Hash Key First"),
                      out);
     CHECK_HEX(out, 32, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+    /* RFC 2202 */
+    hash_hmac_sha1(STR("Jefe"), STR("what do ya want for nothing?"), out);
+    CHECK_HEX(out, SHA1_LEN, "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79");
+    memset(key, 0xaa, 80);
+    hash_hmac_sha1(str_n(key, 80), STR("Test Using Larger Than Block-Size Key - Hash Key First"), out);
+    CHECK_HEX(out, SHA1_LEN, "aa4ae5e15272d00e95705637ce8a3b55ed402112");
 }
 
 static void checksums(void **state)
