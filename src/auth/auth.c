@@ -63,7 +63,8 @@ static enum auth_result streaming(const struct auth_request *r, enum auth_payloa
                                   struct auth_payload *p)
 {
     p->mode = mode;
-    p->trailer_names = header_value(r->headers, STR("x-amz-trailer"));
+    if (mode != PAYLOAD_STREAMING_SIGNED)
+        p->trailer_names = header_value(r->headers, STR("x-amz-trailer"));
     struct str length = header_value(r->headers, STR("x-amz-decoded-content-length"));
     return str_to_u64(str_trim(length), &p->decoded_length) ? AUTH_OK : AUTH_NO_DECODED_LENGTH;
 }
@@ -76,6 +77,8 @@ static enum auth_result payload_of(const struct auth_request *r, struct str valu
     }
     if (str_eq(value, STR("STREAMING-AWS4-HMAC-SHA256-PAYLOAD")))
         return streaming(r, PAYLOAD_STREAMING_SIGNED, p);
+    if (str_eq(value, STR("STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER")))
+        return streaming(r, PAYLOAD_STREAMING_SIGNED_TRAILER, p);
     if (str_eq(value, STR("STREAMING-UNSIGNED-PAYLOAD-TRAILER")))
         return streaming(r, PAYLOAD_STREAMING_UNSIGNED_TRAILER, p);
     if (str_starts(value, STR("STREAMING-")))
@@ -338,7 +341,7 @@ static enum auth_result anonymous(const struct auth_request *r, struct auth_payl
         return AUTH_OK;
     enum auth_result result = payload_of(r, hash, p);
     /* Signed chunks without a signature to begin with cannot be checked. */
-    if (result == AUTH_OK && p->mode == PAYLOAD_STREAMING_SIGNED)
+    if (p->mode == PAYLOAD_STREAMING_SIGNED || p->mode == PAYLOAD_STREAMING_SIGNED_TRAILER)
         result = AUTH_ACCESS_DENIED;
     return result == AUTH_OK ? AUTH_OK : AUTH_ACCESS_DENIED;
 }

@@ -54,9 +54,10 @@ struct auth_identity {
 };
 
 enum auth_payload_mode {
-    PAYLOAD_UNSIGNED,         /* UNSIGNED-PAYLOAD, or no signature at all */
-    PAYLOAD_SIGNED,           /* sha256 holds what the body's hash must be */
-    PAYLOAD_STREAMING_SIGNED, /* STREAMING-AWS4-HMAC-SHA256-PAYLOAD */
+    PAYLOAD_UNSIGNED,                 /* UNSIGNED-PAYLOAD, or no signature at all */
+    PAYLOAD_SIGNED,                   /* sha256 holds what the body's hash must be */
+    PAYLOAD_STREAMING_SIGNED,         /* STREAMING-AWS4-HMAC-SHA256-PAYLOAD */
+    PAYLOAD_STREAMING_SIGNED_TRAILER, /* ...-TRAILER: the same, then trailers with a signature of their own */
     PAYLOAD_STREAMING_UNSIGNED_TRAILER,
 };
 /* What the body must be; copied values, no views but `scope` and `trailer_names`. */

@@ -10,9 +10,10 @@
 #include "base/err.h"
 #include "base/hash.h"
 
-#define LINE_BYTES   4096        /* a chunk's line; all trailers together */
-#define CHUNK_MAX    (16u << 20) /* a signed chunk */
-#define TRAILERS_MAX 16
+#define LINE_BYTES      4096        /* a chunk's line; all trailers together */
+#define CHUNK_MAX       (16u << 20) /* a signed chunk */
+#define TRAILERS_MAX    16
+#define BLANK_LINES_MAX 2 /* before the trailers' signature */
 
 enum state { CHUNK_LINE, CHUNK_DATA, CHUNK_CR, CHUNK_LF, TRAILER, END, FAILED };
 
@@ -20,9 +21,12 @@ struct chunked {
     const struct auth_payload *payload;
     enum state state;
     enum chunked_result failure; /* state FAILED */
-    bool is_signed, last;        /* last: in or after the chunk of length 0 */
+    bool is_signed, has_trailer; /* of the form */
+    bool last;                   /* in or after the chunk of length 0 */
+    bool trailer_signed;         /* the trailers' signature was read and is right */
+    unsigned blank_lines;        /* before it */
     uint64_t chunk_left, decoded;
-    struct hash hash;             /* of this chunk's data; signed form only */
+    struct hash hash;             /* of this chunk's data, later of the trailers; signed forms only */
     uint8_t claimed[SHA256_LEN];  /* the signature in this chunk's line */
     char previous[SIGV4_HEX_LEN]; /* the signature before it */
     size_t line_start, line_len;  /* bytes before line_start are trailers already read */
@@ -35,7 +39,8 @@ struct chunked *chunked_new(const struct auth_payload *p)
 {
     struct chunked *c = x_calloc(1, sizeof(*c));
     c->payload = p;
-    c->is_signed = p->mode == PAYLOAD_STREAMING_SIGNED;
+    c->is_signed = p->mode != PAYLOAD_STREAMING_UNSIGNED_TRAILER;
+    c->has_trailer = p->mode != PAYLOAD_STREAMING_SIGNED;
     memcpy(c->previous, p->seed, sizeof(c->previous));
     c->trailers.v = c->trailer;
     return c;
@@ -110,8 +115,9 @@ static bool read_signature(struct chunked *c, struct str extension)
     return true;
 }
 
-/* Checks the chunk just read against the signature that its line named. */
-static bool check_chunk(struct chunked *c)
+/* Checks what was hashed, a chunk or the trailers, against the signature that came with it: each signature covers the one
+ * before it. `middle`: lines between that one and the digest. */
+static bool check_signature(struct chunked *c, struct str what, struct str middle)
 {
     uint8_t digest[SHA256_LEN], ours[SHA256_LEN];
     char hex[SIGV4_HEX_LEN];
@@ -119,13 +125,13 @@ static bool check_chunk(struct chunked *c)
     buf_init(&text, LINE_BYTES);
     hash_end(&c->hash, digest);
     hex_lower(digest, sizeof(digest), hex);
-    buf_str(&text, STR("AWS4-HMAC-SHA256-PAYLOAD\n"));
+    buf_str(&text, what);
     buf_put(&text, c->payload->date, sizeof(c->payload->date));
     buf_char(&text, '\n');
     buf_str(&text, c->payload->scope);
     buf_char(&text, '\n');
     buf_put(&text, c->previous, sizeof(c->previous));
-    buf_str(&text, STR("\n" SIGV4_EMPTY_SHA "\n"));
+    buf_str(&text, middle);
     buf_put(&text, hex, sizeof(hex));
     hash_hmac_sha256(str_n(c->payload->signing_key, SIGV4_KEY_LEN), buf_view(&text), ours);
     bool good = !text.failed && hash_equal(ours, c->claimed, sizeof(ours));
@@ -138,9 +144,16 @@ static bool check_chunk(struct chunked *c)
 
 static bool end_of_data(struct chunked *c)
 {
-    if (c->is_signed && !check_chunk(c))
+    if (c->is_signed &&
+        !check_signature(c, STR("AWS4-HMAC-SHA256-PAYLOAD\n"), STR("\n" SIGV4_EMPTY_SHA "\n")))
         return false;
-    c->state = c->last && !c->is_signed ? TRAILER : CHUNK_CR;
+    if (!c->last || !c->has_trailer) {
+        c->state = CHUNK_CR;
+        return true;
+    }
+    c->state = TRAILER;
+    if (c->is_signed)
+        hash_begin(&c->hash, HASH_SHA256);
     return true;
 }
 
@@ -217,22 +230,46 @@ static bool all_came(const struct chunked *c)
     return true;
 }
 
+/* The line behind the trailers of the signed form. */
+static bool trailer_signature(struct chunked *c, struct str hex)
+{
+    if (!hex_decode(str_trim(hex), c->claimed, sizeof(c->claimed)))
+        return fail(c, CHUNKED_BAD_SIGNATURE);
+    c->trailer_signed = true;
+    return check_signature(c, STR("AWS4-HMAC-SHA256-TRAILER\n"), STR("\n"));
+}
+
+/* An empty line ends the trailers. Before the signature, clients may have one that means nothing. */
+static bool trailer_blank(struct chunked *c)
+{
+    if (c->is_signed && !c->trailer_signed)
+        return ++c->blank_lines <= BLANK_LINES_MAX || fail(c, CHUNKED_BAD_TRAILER);
+    if (!all_came(c))
+        return fail(c, CHUNKED_BAD_TRAILER);
+    c->state = END;
+    return true;
+}
+
 static bool trailer_line(struct chunked *c, struct str *in)
 {
     struct str line, value;
     bool cr;
     if (!take_line(c, in, CHUNKED_BAD_TRAILER, &line, &cr))
         return c->state != FAILED;
-    if (line.n == 0) {
-        if (!all_came(c))
-            return fail(c, CHUNKED_BAD_TRAILER);
-        c->state = END;
-        return true;
-    }
+    if (line.n == 0)
+        return trailer_blank(c);
+    const struct str signature = STR("x-amz-trailer-signature:");
+    if (c->is_signed && !c->trailer_signed && str_istarts(line, signature))
+        return trailer_signature(c, str_from(line, signature.n));
     ptrdiff_t colon = str_chr(line, ':');
     struct str name = str_head(line, colon < 0 ? 0 : (size_t)colon);
-    if (!is_announced(c, name) || header_get(&c->trailers, name, &value) || c->trailers.n == TRAILERS_MAX)
+    if (c->trailer_signed || !is_announced(c, name) || header_get(&c->trailers, name, &value) ||
+        c->trailers.n == TRAILERS_MAX)
         return fail(c, CHUNKED_BAD_TRAILER);
+    if (c->is_signed) { /* the lines are signed with LF alone behind each */
+        hash_add(&c->hash, line.p, line.n);
+        hash_add(&c->hash, "\n", 1);
+    }
     for (size_t i = 0; i < name.n; i++) {
         char *at = c->line + c->line_start + i;
         if (*at >= 'A' && *at <= 'Z')

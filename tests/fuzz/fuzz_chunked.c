@@ -28,8 +28,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 2)
         return 0;
-    struct auth_payload p = {.mode =
-                                 data[0] & 1 ? PAYLOAD_STREAMING_SIGNED : PAYLOAD_STREAMING_UNSIGNED_TRAILER,
+    static const enum auth_payload_mode modes[] = {
+        PAYLOAD_STREAMING_UNSIGNED_TRAILER, PAYLOAD_STREAMING_SIGNED, PAYLOAD_STREAMING_UNSIGNED_TRAILER,
+        PAYLOAD_STREAMING_SIGNED_TRAILER};
+    struct auth_payload p = {.mode = modes[data[0] & 3],
                              .decoded_length = data[1],
                              .scope = STR("20130524/us-east-1/s3/aws4_request"),
                              .trailer_names = STR("x-amz-checksum-crc32, x-a")};

@@ -135,6 +135,86 @@ static void signed_changed(void **state)
     buf_release(&out);
 }
 
+/* --- signed trailers: AWS's published example ------------------------------------------------------------ */
+
+#define TSIG1  "b474d8862b1487a5145d686f57f013e54db672cee1c953b3010fb58501ef5aa2"
+#define TSIG2  "1c1344b170168f8e65b41376b44b20fe354e373826ccbbe2c1d40a8cae51e5c7"
+#define TSIG0  "2ca2aba2005185cf7159c6277faf83795951dd77a3a99e6e65d5c9f85863f992"
+#define TSIGT  "d81f82fc3505edab99d459891051a732e8730629a2e4a59689829ca17fe2e435"
+#define CRC32C "x-amz-checksum-crc32c:sOO8/Q=="
+
+static struct auth_payload trailer_payload(const char *names)
+{
+    struct auth_payload p = signed_payload(66560);
+    p.mode = PAYLOAD_STREAMING_SIGNED_TRAILER;
+    p.trailer_names = str_c(names);
+    memcpy(p.seed, "106e2a8a18243abcf37539882f36619c00e2dfc72633413f02d3b74544bfeb8e", sizeof(p.seed));
+    return p;
+}
+
+static const struct tail_case {
+    const char *tail, *names; /* behind the signature of the last chunk; announced */
+    enum chunked_result want;
+} tails[] = {
+#define SIGNED "x-amz-trailer-signature:" TSIGT
+    {"\r\n" CRC32C "\n\r\n" SIGNED "\r\n\r\n", "x-amz-checksum-crc32c", CHUNKED_DONE},
+    {"\r\n" CRC32C "\r\n" SIGNED "\r\n\r\n", "x-amz-checksum-crc32c", CHUNKED_DONE},
+    {"\r\n" CRC32C "\n\r\n\r\n" SIGNED "\r\n\r\n", "x-amz-checksum-crc32c", CHUNKED_DONE},
+    {"\r\n" CRC32C "\n\r\nX-Amz-Trailer-Signature:" TSIGT "\r\n\r\n", "X-Amz-Checksum-Crc32c", CHUNKED_DONE},
+    /* not all there */
+    {"\r\n" CRC32C "\n\r\n" SIGNED "\r\n", "x-amz-checksum-crc32c", CHUNKED_MORE},
+    {"\r\n" CRC32C "\r\n\r\n", "x-amz-checksum-crc32c", CHUNKED_MORE},
+    {"\r\n\r\n", "x-amz-checksum-crc32c", CHUNKED_MORE},
+    /* value, name, signature changed; another trailer added, the only one left out; behind the signature; unannounced */
+    {"\r\nx-amz-checksum-crc32c:sOO8/w==\r\n" SIGNED "\r\n\r\n", "x-amz-checksum-crc32c",
+     CHUNKED_BAD_SIGNATURE},
+    {"\r\nx-amz-checksum-crc32:sOO8/Q==\r\n" SIGNED "\r\n\r\n", "x-amz-checksum-crc32",
+     CHUNKED_BAD_SIGNATURE},
+    {"\r\n" CRC32C "\r\nx-amz-trailer-signature:" TSIG0 "\r\n\r\n", "x-amz-checksum-crc32c",
+     CHUNKED_BAD_SIGNATURE},
+    {"\r\n" CRC32C "\r\nx-amz-trailer-signature:\r\n\r\n", "x-amz-checksum-crc32c", CHUNKED_BAD_SIGNATURE},
+    {"\r\n" CRC32C "\r\nx-a:1\r\n" SIGNED "\r\n\r\n", "x-amz-checksum-crc32c,x-a", CHUNKED_BAD_SIGNATURE},
+    {"\r\n" SIGNED "\r\n\r\n", "x-amz-checksum-crc32c", CHUNKED_BAD_SIGNATURE},
+    {"\r\n" CRC32C "\r\n" SIGNED "\r\nx-a:1\r\n\r\n", "x-amz-checksum-crc32c,x-a", CHUNKED_BAD_TRAILER},
+    {"\r\n" CRC32C "\r\n" SIGNED "\r\n" SIGNED "\r\n\r\n", "x-amz-checksum-crc32c,x-amz-trailer-signature",
+     CHUNKED_BAD_TRAILER},
+    {"\r\n" CRC32C "\r\n" SIGNED "\r\n\r\n", "", CHUNKED_BAD_TRAILER},
+    {"\r\n" CRC32C "\r\n" SIGNED "\r\n\r\n", "x-amz-checksum-crc32c,x-a", CHUNKED_BAD_TRAILER},
+    {"\r\n" CRC32C "\n\r\n\r\n\r\n" SIGNED "\r\n\r\n", "x-amz-checksum-crc32c", CHUNKED_BAD_TRAILER},
+    {"\r\n" CRC32C "\r\n" SIGNED "\r\n\r\nx", "x-amz-checksum-crc32c", CHUNKED_INCOMPLETE},
+#undef SIGNED
+};
+
+static void check_tail(const struct tail_case *t, size_t piece)
+{
+    struct auth_payload p = trailer_payload(t->names);
+    struct buf body, out;
+    example_body(&body, TSIG1, TSIG2, TSIG0);
+    body.len -= 4; /* the end of the form without trailers */
+    buf_puts(&body, t->tail);
+    buf_init(&out, 1 << 20);
+    struct chunked *c = chunked_new(&p);
+    enum chunked_result got = feed(c, buf_view(&body), piece, &out);
+    if (got != t->want)
+        fail_msg("%s: %d instead of %d", t->tail, (int)got, (int)t->want);
+    if (got == CHUNKED_DONE) {
+        assert_int_equal(out.len, 66560);
+        assert_true(str_eq(header_value(chunked_trailers(c), STR("x-amz-checksum-crc32c")), STR("sOO8/Q==")));
+    }
+    chunked_free(c);
+    buf_release(&body);
+    buf_release(&out);
+}
+
+static void signed_trailers(void **state)
+{
+    (void)state;
+    static const size_t some[] = {1, 7, 1 << 20};
+    for (size_t i = 0; i < sizeof(tails) / sizeof(tails[0]); i++)
+        for (size_t k = 0; k < 3; k++)
+            check_tail(&tails[i], some[k]);
+}
+
 struct frame_case {
     const char *in, *out, *names, *trailers; /* trailers: "name=value;" each */
     uint64_t length;
@@ -256,9 +336,10 @@ static void signed_too_large(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(signed_example), cmocka_unit_test(signed_refused),
-        cmocka_unit_test(signed_changed), cmocka_unit_test(unsigned_frames),
-        cmocka_unit_test(too_long),       cmocka_unit_test(signed_too_large),
+        cmocka_unit_test(signed_example),   cmocka_unit_test(signed_refused),
+        cmocka_unit_test(signed_changed),   cmocka_unit_test(signed_trailers),
+        cmocka_unit_test(unsigned_frames),  cmocka_unit_test(too_long),
+        cmocka_unit_test(signed_too_large),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -426,7 +426,11 @@ static const struct {
     {"streaming with a bad length",
      BASIC("STREAMING-UNSIGNED-PAYLOAD-TRAILER") "x-amz-decoded-content-length: -1\n" GOOD_AUTH, "", 0, false,
      AUTH_NO_DECODED_LENGTH},
-    {"signed trailer", BASIC("STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER") GOOD_AUTH, "", 0, false,
+    {"signed trailer without length", BASIC("STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER") GOOD_AUTH, "", 0,
+     false, AUTH_NO_DECODED_LENGTH},
+    {"elliptic chunks and trailer", BASIC("STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD-TRAILER") GOOD_AUTH, "",
+     0, false, AUTH_NOT_IMPLEMENTED},
+    {"some other streaming", BASIC("STREAMING-AWS4-HMAC-SHA256-PAYLOAD-X") GOOD_AUTH, "", 0, false,
      AUTH_NOT_IMPLEMENTED},
     {"elliptic chunks", BASIC("STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD") GOOD_AUTH, "", 0, false,
      AUTH_NOT_IMPLEMENTED},
@@ -540,6 +544,9 @@ static void anonymous(void **state)
          AUTH_OK, PAYLOAD_STREAMING_UNSIGNED_TRAILER},
         {"Host: h\nx-amz-decoded-content-length: 5\nx-amz-content-sha256: STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
          AUTH_ACCESS_DENIED, PAYLOAD_STREAMING_SIGNED},
+        {"Host: h\nx-amz-decoded-content-length: 5\nx-amz-content-sha256: "
+         "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER",
+         AUTH_ACCESS_DENIED, PAYLOAD_STREAMING_SIGNED_TRAILER},
         {"Host: h\nx-amz-content-sha256: x", AUTH_ACCESS_DENIED, PAYLOAD_SIGNED},
     };
     struct auth *auth = example_auth("");
