@@ -8,13 +8,14 @@
 #include "s3/meta.h"
 #include "s3/ops.h"
 #include "s3/put.h"
+#include "s3/reread.h"
 #include "s3/route.h"
 #include "s3/upload.h"
 
 struct copy {
     struct put_commit commit;
     struct str from_bucket, from_key;
-    bool replace, self;
+    bool replace, self, checksum_asked;
     struct bucket *source;
     struct store_read read;
     bool open;
@@ -49,7 +50,9 @@ static enum s3_error parse_directives(struct s3_req *r, struct copy *c)
     c->replace = str_eq(d, STR("REPLACE"));
     if (d.n && !c->replace && !str_eq(d, STR("COPY")))
         return S3E_INVALID_DIRECTIVE;
-    return s3_header(r, "x-amz-checksum-algorithm").n ? S3E_NOT_IMPLEMENTED : S3E_NONE;
+    struct str k = s3_header(r, "x-amz-checksum-algorithm");
+    c->checksum_asked = k.p != NULL;
+    return k.p && checksum_of_algorithm(k) == CHECKSUM_NONE ? S3E_INVALID_CHECKSUM_ALGORITHM : S3E_NONE;
 }
 
 /* The new object's metadata: the source's or the request's; the storage class is always the request's. */
@@ -102,7 +105,10 @@ static void copy_render(struct copy *c)
     buf_reset(&c->xml);
     buf_puts(&c->xml, XML_PROLOG "<CopyObjectResult xmlns=\"" XML_S3_NS "\">");
     xml_elem(&c->xml, "LastModified", str_n(date, sizeof date));
-    buf_printf(&c->xml, "<ETag>&#34;%.*s&#34;</ETag></CopyObjectResult>", (int)object_etag(o, etag), etag);
+    buf_printf(&c->xml, "<ETag>&#34;%.*s&#34;</ETag>", (int)object_etag(o, etag), etag);
+    if (c->checksum_asked)
+        checksum_elements(&c->xml, o);
+    buf_puts(&c->xml, "</CopyObjectResult>");
     c->commit.content_length = (int64_t)c->xml.len;
 }
 
@@ -134,6 +140,9 @@ static void copy_job(struct s3_req *r)
     if (c->error != S3E_NONE)
         return;
     copy_fields(o, &c->read.object);
+    c->error = reread_for_copy(r, &c->read, o, &c->why);
+    if (c->error != S3E_NONE)
+        return;
     copy_render(c);
     if (c->self)
         return; /* only metadata changes: the blob stays */

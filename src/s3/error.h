@@ -66,6 +66,18 @@
     X(BAD_DIGEST, 400, "BadDigest", "The Content-Md5 you specified did not match what we received.") \
     X(BAD_CHECKSUM, 400, "BadDigest", "The checksum you specified did not match what we received.") \
     X(INVALID_CHECKSUM, 400, "InvalidRequest", "The value of the x-amz-checksum header is not valid.") \
+    X(TWO_CHECKSUMS, 400, "InvalidRequest", \
+      "Expecting a single x-amz-checksum- header. Multiple checksum types are not allowed.") \
+    X(INVALID_CHECKSUM_ALGORITHM, 400, "InvalidRequest", \
+      "Checksum algorithm provided is unsupported. Please try again with any of the valid types: CRC32, " \
+      "CRC32C, " \
+      "CRC64NVME, SHA1, SHA256.") \
+    X(INVALID_CHECKSUM_HINT, 400, "InvalidRequest", \
+      "The value of the x-amz-sdk-checksum-algorithm header is not valid.") \
+    X(CHECKSUM_MISSING, 400, "InvalidRequest", \
+      "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer " \
+      "headers " \
+      "were found.") \
     X(CONTENT_SHA256_MISMATCH, 400, "XAmzContentSHA256Mismatch", \
       "The provided 'x-amz-content-sha256' header does not match what was computed.") \
     X(INCOMPLETE_BODY, 400, "IncompleteBody", \

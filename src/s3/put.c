@@ -181,13 +181,7 @@ static void put_ready(struct s3_req *r)
     o->size = u->size;
     o->mtime_ns = clock_real_ns();
     memcpy(o->md5, u->md5_value, MD5_LEN);
-    if (u->has_checksum) {
-        o->checksum = u->checksum;
-        o->checksum_full = true;
-        o->checksum_len = 4;
-        for (int i = 0; i < 4; i++)
-            o->checksum_value[i] = (uint8_t)(u->crc >> (24 - 8 * i));
-    }
+    upload_keep_checksum(u, o);
     p->commit.done = put_done;
     put_commit(r, &p->commit);
 }

@@ -5,83 +5,108 @@
 
 #include "base/encode.h"
 
-static const struct {
-    const char *name, *label;
-    bool built;
-} checksums[] = {
-    [CHECKSUM_CRC32] = {"x-amz-checksum-crc32", "X-Amz-Checksum-Crc32", true},
-    [CHECKSUM_CRC32C] = {"x-amz-checksum-crc32c", "X-Amz-Checksum-Crc32c", true},
-    [CHECKSUM_CRC64NVME] = {"x-amz-checksum-crc64nvme", "X-Amz-Checksum-Crc64nvme", false},
-    [CHECKSUM_SHA1] = {"x-amz-checksum-sha1", "X-Amz-Checksum-Sha1", false},
-    [CHECKSUM_SHA256] = {"x-amz-checksum-sha256", "X-Amz-Checksum-Sha256", false},
-};
-#define CHECKSUMS_N (sizeof checksums / sizeof checksums[0])
+/* --- checksums ------------------------------------------------------------------------------------------------------- */
 
-const char *checksum_name(enum checksum_kind k)
+/* COMPOSITE values end with the number of parts. */
+static void checksum_text(struct buf *out, const struct object *o)
 {
-    return checksums[k].name;
+    base64_encode(out, str_n(o->checksum_value, o->checksum_len));
+    if (!o->checksum_full)
+        buf_printf(out, "-%u", o->parts);
+}
+
+static const char *checksum_type(const struct object *o)
+{
+    return o->checksum_full ? "FULL_OBJECT" : "COMPOSITE";
 }
 
 void checksum_header(struct buf *out, const struct object *o)
 {
     if (o->checksum == CHECKSUM_NONE)
         return;
-    buf_puts(out, checksums[o->checksum].label);
-    buf_puts(out, ": ");
-    base64_encode(out, str_n(o->checksum_value, o->checksum_len));
-    buf_printf(out, "\r\nX-Amz-Checksum-Type: %s\r\n", o->checksum_full ? "FULL_OBJECT" : "COMPOSITE");
+    buf_printf(out, "%s: ", checksum_names(o->checksum)->label);
+    checksum_text(out, o);
+    buf_printf(out, "\r\nX-Amz-Checksum-Type: %s\r\n", checksum_type(o));
 }
 
-static bool decode_crc(struct str text, uint32_t *crc)
+void checksum_elements(struct buf *out, const struct object *o)
 {
-    uint8_t raw[4];
-    size_t n;
-    if (!base64_decode(text, raw, sizeof raw, &n) || n != sizeof raw)
-        return false;
-    *crc = (uint32_t)raw[0] << 24 | (uint32_t)raw[1] << 16 | (uint32_t)raw[2] << 8 | raw[3];
-    return true;
+    if (o->checksum == CHECKSUM_NONE)
+        return;
+    const char *name = checksum_names(o->checksum)->element;
+    buf_printf(out, "<%s>", name);
+    checksum_text(out, o);
+    buf_printf(out, "</%s><ChecksumType>%s</ChecksumType>", name, checksum_type(o));
 }
 
-/* x-amz-checksum-*: in a header, or announced for the trailer; at most one in all. */
-static enum s3_error find_checksum(struct upload *u, const struct s3_req *r)
+void upload_keep_checksum(const struct upload *u, struct object *o)
 {
-    for (size_t k = CHECKSUM_CRC32; k < CHECKSUMS_N; k++) {
-        struct str value = s3_header(r, checksums[k].name);
-        if (!value.p)
-            continue;
-        if (u->has_checksum)
-            return S3E_INVALID_CHECKSUM;
-        if (!checksums[k].built)
-            return S3E_NOT_IMPLEMENTED;
-        if (!decode_crc(value, &u->crc_expected))
-            return S3E_INVALID_CHECKSUM;
-        u->has_checksum = true;
-        u->checksum = (enum checksum_kind)k;
-    }
-    struct str names =
-        r->payload.mode == PAYLOAD_STREAMING_UNSIGNED_TRAILER ? r->payload.trailer_names : str_n(NULL, 0);
-    struct str name;
-    while (names.n && str_cut(&names, ',', &name)) {
-        name = str_trim(name);
-        for (size_t k = CHECKSUM_CRC32; k < CHECKSUMS_N; k++) {
-            if (!str_ieq(name, str_c(checksums[k].name)))
-                continue;
-            if (u->has_checksum)
-                return S3E_INVALID_CHECKSUM;
-            if (!checksums[k].built)
-                return S3E_NOT_IMPLEMENTED;
-            u->has_checksum = u->checksum_in_trailer = true;
-            u->checksum = (enum checksum_kind)k;
-        }
-    }
+    o->checksum = u->checksum.kind;
+    o->checksum_full = o->checksum != CHECKSUM_NONE;
+    o->checksum_len = (uint8_t)checksum_len(o->checksum);
+    memcpy(o->checksum_value, u->checksum_value, sizeof o->checksum_value);
+}
+
+/* One checksum that the request names, in a header or for its trailer: at most one in all. Kinds that are not built are
+ * refused: a check that the client asked for is never left out silently. */
+static enum s3_error add_checksum(struct upload *u, struct str name)
+{
+    static const char *const others[] = {"x-amz-checksum-algorithm", "x-amz-checksum-mode",
+                                         "x-amz-checksum-type"};
+    if (!str_istarts(name, STR("x-amz-checksum-")))
+        return S3E_NONE;
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (str_ieq(name, str_c(others[i])))
+            return S3E_NONE;
+    enum checksum_kind k = checksum_of_header(name);
+    if (k == CHECKSUM_NONE)
+        return S3E_NOT_IMPLEMENTED;
+    if (u->checksum.kind != CHECKSUM_NONE)
+        return S3E_TWO_CHECKSUMS;
+    checksum_begin(&u->checksum, k);
     return S3E_NONE;
 }
+
+/* x-amz-sdk-checksum-algorithm says which checksum an SDK meant to send: AWS refuses the request when none came. */
+static enum s3_error check_hint(const struct upload *u, const struct s3_req *r)
+{
+    struct str hint = s3_header(r, "x-amz-sdk-checksum-algorithm");
+    if (!hint.p)
+        return S3E_NONE;
+    if (checksum_of_algorithm(hint) == CHECKSUM_NONE)
+        return S3E_INVALID_CHECKSUM_HINT;
+    return u->checksum.kind != CHECKSUM_NONE || u->has_md5 ? S3E_NONE : S3E_CHECKSUM_MISSING;
+}
+
+static enum s3_error find_checksum(struct upload *u, const struct s3_req *r)
+{
+    const struct headers *h = &r->http->headers;
+    for (size_t i = 0; i < h->n; i++) {
+        enum checksum_kind before = u->checksum.kind;
+        enum s3_error e = add_checksum(u, h->v[i].name);
+        if (e != S3E_NONE)
+            return e;
+        if (u->checksum.kind != before &&
+            !checksum_parse(u->checksum.kind, h->v[i].value, u->checksum_expected))
+            return S3E_INVALID_CHECKSUM;
+    }
+    struct str names = r->payload.trailer_names, name; /* empty in forms without a trailer */
+    while (names.n && str_cut(&names, ',', &name)) {
+        enum checksum_kind before = u->checksum.kind;
+        enum s3_error e = add_checksum(u, str_trim(name));
+        if (e != S3E_NONE)
+            return e;
+        u->checksum_in_trailer |= u->checksum.kind != before;
+    }
+    return check_hint(u, r);
+}
+
+/* --- the body -------------------------------------------------------------------------------------------------------- */
 
 enum s3_error upload_init(struct upload *u, const struct s3_req *r, bool want_md5)
 {
     *u = (struct upload){.want_md5 = want_md5};
-    bool streaming =
-        r->payload.mode == PAYLOAD_STREAMING_SIGNED || r->payload.mode == PAYLOAD_STREAMING_UNSIGNED_TRAILER;
+    bool streaming = r->payload.mode != PAYLOAD_UNSIGNED && r->payload.mode != PAYLOAD_SIGNED;
     struct str md5 = s3_header(r, "content-md5");
     if (md5.p) {
         size_t n;
@@ -114,6 +139,7 @@ void upload_release(struct upload *u)
     u->decoder = NULL;
     hash_release(&u->sha);
     hash_release(&u->md5);
+    checksum_release(&u->checksum);
 }
 
 static void take(void *ctx, struct str d)
@@ -130,10 +156,7 @@ static void take(void *ctx, struct str d)
         hash_add(&u->sha, d.p, d.n);
     if (u->want_md5)
         hash_add(&u->md5, d.p, d.n);
-    if (u->checksum == CHECKSUM_CRC32)
-        u->crc = hash_crc32(u->crc, d.p, d.n);
-    else if (u->checksum == CHECKSUM_CRC32C)
-        u->crc = hash_crc32c(u->crc, d.p, d.n);
+    checksum_add(&u->checksum, d.p, d.n);
     if (u->buf) {
         buf_put(u->buf, d.p, d.n);
         if (u->buf->failed)
@@ -174,16 +197,18 @@ enum s3_error upload_feed(struct upload *u, const char *p, size_t n)
 
 static enum s3_error check_checksum(struct upload *u)
 {
-    if (!u->has_checksum)
+    enum checksum_kind k = u->checksum.kind;
+    if (k == CHECKSUM_NONE)
         return S3E_NONE;
     if (u->checksum_in_trailer) {
         struct str value;
-        if (!header_get(chunked_trailers(u->decoder), str_c(checksums[u->checksum].name), &value))
+        if (!header_get(chunked_trailers(u->decoder), str_c(checksum_names(k)->header), &value))
             return S3E_MALFORMED_TRAILER;
-        if (!decode_crc(value, &u->crc_expected))
+        if (!checksum_parse(k, value, u->checksum_expected))
             return S3E_INVALID_CHECKSUM;
     }
-    return u->crc == u->crc_expected ? S3E_NONE : S3E_BAD_CHECKSUM;
+    checksum_end(&u->checksum, u->checksum_value);
+    return hash_equal(u->checksum_value, u->checksum_expected, checksum_len(k)) ? S3E_NONE : S3E_BAD_CHECKSUM;
 }
 
 enum s3_error upload_end(struct upload *u)

@@ -6,18 +6,18 @@
 #define BELFRY_S3_UPLOAD_H
 
 #include "auth/chunked.h"
-#include "base/hash.h"
+#include "base/checksum.h"
 #include "s3/request.h"
 
 struct upload {
     uint64_t size;     /* decoded bytes that must come */
     uint64_t received; /* decoded bytes so far */
     struct chunked *decoder;
-    bool decoder_done, want_sha, want_md5, has_md5, has_checksum, checksum_in_trailer;
+    bool decoder_done, want_sha, want_md5, has_md5, checksum_in_trailer;
     struct hash sha, md5;
     uint8_t sha_expected[SHA256_LEN], md5_expected[MD5_LEN], md5_value[MD5_LEN];
-    enum checksum_kind checksum;
-    uint32_t crc, crc_expected;
+    struct checksum checksum; /* of the kind that the client chose; CHECKSUM_NONE: of none */
+    uint8_t checksum_expected[CHECKSUM_MAX], checksum_value[CHECKSUM_MAX];
     struct buf *buf; /* one of the two is set */
     struct store_stage *stage;
     enum s3_error error;
@@ -30,12 +30,15 @@ struct upload {
 enum s3_error upload_init(struct upload *u, const struct s3_req *r, bool want_md5);
 /* Raw bytes of the HTTP body; error sticks. */
 enum s3_error upload_feed(struct upload *u, const char *p, size_t n);
-/* The HTTP body is over: verifies length, digests, checksum, signature. md5_value is set when wanted. */
+/* The HTTP body is over: verifies length, digests, checksum, signature. md5_value and checksum_value are set when wanted. */
 enum s3_error upload_end(struct upload *u);
 void upload_release(struct upload *u); /* may be called again */
-/* "x-amz-checksum-crc32" ...; and the reply's header line of a stored checksum. */
-const char *checksum_name(enum checksum_kind k);
+/* The verified checksum, if any, becomes the object's: of the whole body, FULL_OBJECT. */
+void upload_keep_checksum(const struct upload *u, struct object *o);
+/* The header lines of a reply about an object's checksum; nothing when it has none. */
 void checksum_header(struct buf *out, const struct object *o);
+/* The same as XML elements: <ChecksumCRC32>...</ChecksumCRC32><ChecksumType>...</ChecksumType>. */
+void checksum_elements(struct buf *out, const struct object *o);
 
 /* Collects the body into r->xml (at most S3_XML_MAX), then run(r). Replies itself on any error. */
 void upload_collect(struct s3_req *r, void (*run)(struct s3_req *r));
