@@ -15,6 +15,9 @@ struct put_commit {
      * and `redo` is called on the loop, with `stage` still the caller's. */
     enum s3_error (*check)(struct s3_req *r, const struct object *old, bool *again);
     void (*redo)(struct s3_req *r);
+    /* The same with the closure at hand, for those that read or write more than the object; either may be NULL. */
+    enum s3_error (*txn_check)(struct kv_txn *t, struct s3_req *r, const struct object *old, bool *again);
+    void (*txn_write)(struct kv_txn *t, struct s3_req *r);
     /* The end, on the loop. ok: committed, nothing was replied yet and `stage` is taken over (NULL). Else the error was
      * replied and `stage` is still the caller's. */
     void (*done)(struct s3_req *r, bool ok);
