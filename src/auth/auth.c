@@ -7,7 +7,7 @@
 #include <openssl/crypto.h>
 #include <stdlib.h>
 
-#include "auth/sigv4.h"
+#include "auth/auth_impl.h"
 #include "base/clock.h"
 #include "base/encode.h"
 #include "base/err.h"
@@ -15,12 +15,6 @@
 
 #define CANON_MAX (1u << 20) /* heads are far smaller: the edge bounds them */
 #define QUERY_MAX 1024
-
-struct auth {
-    char *access_key, *secret_key, *region;
-    struct str access, secret, place; /* views of the three */
-    struct sigv4_stock stock;
-};
 
 /* What both forms come down to. */
 struct claim {
@@ -89,9 +83,9 @@ static enum auth_result payload_of(const struct auth_request *r, struct str valu
 
 /* --- steps of both forms ----------------------------------------------------------------------------- */
 
-static enum auth_result check_region(const struct auth *a, const struct auth_request *r, struct str region)
+enum auth_result auth_check_region(const struct auth *a, struct str region)
 {
-    if (r->region_free || a->place.n == 0 || str_eq(region, a->place))
+    if (a->place.n == 0 || str_eq(region, a->place))
         return AUTH_OK;
     /* "US" is an old name of us-east-1. */
     if (str_eq(region, STR("US")) && str_eq(a->place, STR("us-east-1")))
@@ -183,7 +177,7 @@ static enum auth_result check_claim(const struct auth *a, const struct auth_requ
         return malformed;
     if (!str_eq(c->credential.day, str_n(c->date, SIGV4_DAY_LEN)))
         return malformed;
-    enum auth_result result = check_region(a, r, c->credential.region);
+    enum auth_result result = r->region_free ? AUTH_OK : auth_check_region(a, c->credential.region);
     return result != AUTH_OK ? result : check_key(a, c);
 }
 
@@ -304,13 +298,13 @@ static enum auth_result verify_query(struct auth *a, const struct auth_request *
 
 /* --- which form -------------------------------------------------------------------------------------- */
 
-enum form { FORM_NONE, FORM_V4, FORM_OTHER };
+enum form { FORM_NONE, FORM_V4, FORM_V2, FORM_OTHER, FORM_TWO };
 
 /* By raw names: whoever escapes the letters of X-Amz-Credential signs nothing. */
 static enum form query_form(struct str query)
 {
     struct str pair;
-    enum form form = FORM_NONE;
+    bool v4 = false, v2 = false;
     if (str_find(query, STR("mz-")) < 0 && str_find(query, STR("MZ-")) < 0 &&
         str_find(query, STR("AWSAccessKeyId")) < 0)
         return FORM_NONE;
@@ -320,21 +314,35 @@ static enum form query_form(struct str query)
         if (eq >= 0)
             name = str_head(pair, (size_t)eq);
         if (str_ieq(name, STR("X-Amz-Credential")) || str_ieq(name, STR("X-Amz-Signature")))
-            return FORM_V4;
+            v4 = true;
         if (str_eq(name, STR("AWSAccessKeyId")))
-            form = FORM_OTHER;
+            v2 = true;
     }
-    return form;
+    if (v4 && v2)
+        return FORM_TWO;
+    return v4 ? FORM_V4 : v2 ? FORM_V2 : FORM_NONE;
 }
 
 static enum form header_form(struct str authorization)
 {
     if (authorization.n == 0)
         return FORM_NONE;
+    if (str_starts(authorization, STR("AWS ")))
+        return FORM_V2;
     return str_starts(authorization, SIGV4_ALGORITHM) ? FORM_V4 : FORM_OTHER;
 }
 
-static enum auth_result anonymous(const struct auth_request *r, struct auth_payload *p)
+static struct str authorization_of(const struct auth_request *r)
+{
+    return str_trim(header_value(r->headers, STR("authorization")));
+}
+
+bool auth_is_claimed(const struct auth_request *r)
+{
+    return authorization_of(r).n || query_form(r->query) != FORM_NONE;
+}
+
+enum auth_result auth_plain_payload(const struct auth_request *r, struct auth_payload *p)
 {
     struct str hash = header_value(r->headers, STR("x-amz-content-sha256"));
     if (!hash.p)
@@ -343,7 +351,7 @@ static enum auth_result anonymous(const struct auth_request *r, struct auth_payl
     /* Signed chunks without a signature to begin with cannot be checked. */
     if (p->mode == PAYLOAD_STREAMING_SIGNED || p->mode == PAYLOAD_STREAMING_SIGNED_TRAILER)
         result = AUTH_ACCESS_DENIED;
-    return result == AUTH_OK ? AUTH_OK : AUTH_ACCESS_DENIED;
+    return result;
 }
 
 enum auth_result auth_verify(struct auth *a, const struct auth_request *r, struct arena *scratch,
@@ -351,17 +359,23 @@ enum auth_result auth_verify(struct auth *a, const struct auth_request *r, struc
 {
     *id = (struct auth_identity){.anonymous = true, .access_key = STR("")};
     *payload = (struct auth_payload){.mode = PAYLOAD_UNSIGNED};
-    struct str authorization = str_trim(header_value(r->headers, STR("authorization")));
+    struct str authorization = authorization_of(r);
     enum form header = header_form(authorization), query = query_form(r->query);
-    if (header != FORM_NONE && query != FORM_NONE)
+    if (query == FORM_TWO || (header != FORM_NONE && query != FORM_NONE))
         return AUTH_TWO_MECHANISMS;
-    if (header == FORM_OTHER || query == FORM_OTHER)
+    switch (header != FORM_NONE ? header : query) {
+    case FORM_V4:
+        return header == FORM_V4 ? verify_header(a, r, authorization, scratch, id, payload)
+                                 : verify_query(a, r, scratch, id, payload);
+    case FORM_V2:
+        return header == FORM_V2 ? sigv2_header(a, r, authorization, scratch, id, payload)
+                                 : sigv2_query(a, r, scratch, id, payload);
+    case FORM_NONE:
+        /* What the body may be is no business of somebody unknown. */
+        return auth_plain_payload(r, payload) == AUTH_OK ? AUTH_OK : AUTH_ACCESS_DENIED;
+    default:
         return AUTH_UNSUPPORTED;
-    if (header == FORM_V4)
-        return verify_header(a, r, authorization, scratch, id, payload);
-    if (query == FORM_V4)
-        return verify_query(a, r, scratch, id, payload);
-    return anonymous(r, payload);
+    }
 }
 
 bool allowed(const struct auth_identity *id, struct str action, struct str resource,

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Who is asking, and may they? AWS Signature Version 4 in header and query form (AWS: "Signature Calculations for the
- * Authorization Header", "Authenticating Requests: Using Query Parameters"). Pure but for a cache of signing keys, which is
- * thread-safe. */
+ * Authorization Header", "Authenticating Requests: Using Query Parameters"), Version 2 likewise ("Signing and
+ * Authenticating REST Requests"), and both over the policy of a form ("Browser-Based Uploads Using POST"). Pure but for a
+ * cache of signing keys, which is thread-safe. */
 #ifndef BELFRY_AUTH_AUTH_H
 #define BELFRY_AUTH_AUTH_H
 
@@ -12,20 +13,23 @@
 /* Each has one row in the s3 part's error table. */
 enum auth_result {
     AUTH_OK,
-    AUTH_ACCESS_DENIED,      /* AccessDenied */
-    AUTH_EXPIRED,            /* AccessDenied, "Request has expired" */
-    AUTH_NOT_YET_VALID,      /* AccessDenied, "Request is not valid yet" */
-    AUTH_NO_DATE,            /* AccessDenied, no valid Date or x-amz-date */
-    AUTH_UNSIGNED_HEADERS,   /* AccessDenied, headers present in the request which were not signed */
-    AUTH_UNKNOWN_KEY,        /* InvalidAccessKeyId */
-    AUTH_BAD_SIGNATURE,      /* SignatureDoesNotMatch */
-    AUTH_SKEWED,             /* RequestTimeTooSkewed */
-    AUTH_MALFORMED_HEADER,   /* AuthorizationHeaderMalformed */
-    AUTH_WRONG_REGION,       /* AuthorizationHeaderMalformed, "expecting '<region>'" and <Region> */
-    AUTH_MALFORMED_QUERY,    /* AuthorizationQueryParametersError */
-    AUTH_TWO_MECHANISMS,     /* InvalidRequest */
-    AUTH_UNSUPPORTED,        /* InvalidRequest: signature type not supported */
-    AUTH_BAD_TOKEN,          /* InvalidTokenId */
+    AUTH_ACCESS_DENIED,    /* AccessDenied */
+    AUTH_EXPIRED,          /* AccessDenied, "Request has expired" */
+    AUTH_NOT_YET_VALID,    /* AccessDenied, "Request is not valid yet" */
+    AUTH_NO_DATE,          /* AccessDenied, no valid Date or x-amz-date */
+    AUTH_UNSIGNED_HEADERS, /* AccessDenied, headers present in the request which were not signed */
+    AUTH_UNKNOWN_KEY,      /* InvalidAccessKeyId */
+    AUTH_BAD_SIGNATURE,    /* SignatureDoesNotMatch */
+    AUTH_SKEWED,           /* RequestTimeTooSkewed */
+    AUTH_MALFORMED_HEADER, /* AuthorizationHeaderMalformed */
+    AUTH_WRONG_REGION,     /* AuthorizationHeaderMalformed, "expecting '<region>'" and <Region> */
+    AUTH_MALFORMED_QUERY,  /* AuthorizationQueryParametersError */
+    AUTH_MALFORMED_V2,     /* InvalidArgument: "AWS " and not a key, a colon and a signature */
+    AUTH_V2_QUERY,         /* AccessDenied: AWSAccessKeyId, Expires or Signature missing or malformed */
+    AUTH_MALFORMED_FORM,   /* InvalidArgument: a form's credential, date or algorithm missing or malformed */
+    AUTH_TWO_MECHANISMS,   /* InvalidRequest */
+    AUTH_UNSUPPORTED,      /* InvalidRequest: signature type not supported */
+    AUTH_BAD_TOKEN,        /* InvalidTokenId */
     AUTH_BAD_CONTENT_SHA256, /* InvalidArgument: x-amz-content-sha256 is none of the known forms */
     AUTH_NO_DECODED_LENGTH,  /* MissingContentLength: STREAMING- without x-amz-decoded-content-length */
     AUTH_NOT_IMPLEMENTED,    /* NotImplemented: a STREAMING- value that is not built */
@@ -42,6 +46,8 @@ struct auth_request {
     struct str path;  /* raw, undecoded, as signed (with virtual-host addressing: without the bucket) */
     struct str query; /* raw, without '?' */
     const struct headers *headers;
+    /* The bucket, when the host names it (virtual-host addressing) and so the path does not: SigV2 signs it. */
+    struct str host_bucket;
     int64_t now_ns;
     /* ListBuckets, GetBucketLocation and the admin interface take any region, also an empty one */
     bool region_free;
@@ -51,6 +57,7 @@ struct auth_request {
 struct auth_identity {
     bool anonymous;
     struct str access_key; /* "" when anonymous; a view of the request or the configuration */
+    bool presigned_v2;     /* by a URL that signs only some names of its query: see auth_v2_signs */
 };
 
 enum auth_payload_mode {
@@ -80,6 +87,22 @@ void auth_free(struct auth *a);
  * signature is AUTH_OK with an anonymous identity: allowed() decides. */
 enum auth_result auth_verify(struct auth *a, const struct auth_request *r, struct arena *scratch,
                              struct auth_identity *id, struct auth_payload *payload);
+
+/* Is there an Authorization header or a signature in the query, good or not? */
+bool auth_is_claimed(const struct auth_request *r);
+
+/* The fields of a form that say who made its policy; p == NULL: not there. */
+struct auth_form {
+    struct str policy;                             /* base64, as it was sent: this is what is signed */
+    struct str algorithm, credential, date, token; /* x-amz-... */
+    struct str signature;                          /* x-amz-signature */
+    struct str v2_access_key, v2_signature;        /* AWSAccessKeyId, signature */
+};
+/* Verifies a form's policy; its conditions and its expiration are not looked at. Any thread. */
+enum auth_result auth_verify_form(struct auth *a, const struct auth_form *f, struct auth_identity *id);
+
+/* Does SigV2 sign this name of a query? */
+bool auth_v2_signs(struct str name);
 
 /* The one place that says what an identity may do. Root only in this release: anonymous is refused. action: "s3:PutObject";
  * resource: "bucket/key"; conditions: NULL. */

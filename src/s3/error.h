@@ -32,6 +32,14 @@
       "Query-string authentication requires X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, " \
       "X-Amz-Date, " \
       "X-Amz-SignedHeaders and X-Amz-Expires, each well-formed.") \
+    X(MALFORMED_V2, 400, "InvalidArgument", \
+      "AWS authorization header is invalid. Expected AWSAccessKeyId:signature.") \
+    X(V2_QUERY, 403, "AccessDenied", \
+      "Query-string authentication requires the Signature, Expires and AWSAccessKeyId parameters.") \
+    X(MALFORMED_FORM, 400, "InvalidArgument", \
+      "A signed form needs x-amz-algorithm, x-amz-credential, x-amz-date and x-amz-signature, or " \
+      "AWSAccessKeyId " \
+      "and signature, each well-formed.") \
     X(TWO_MECHANISMS, 400, "InvalidRequest", \
       "Only one auth mechanism allowed; use either the Authorization header or the query signature.") \
     X(UNSUPPORTED_SIGNATURE, 400, "InvalidRequest", \

@@ -255,6 +255,17 @@ static enum s3_error route(struct s3_req *r)
     return S3E_NONE;
 }
 
+/* A presigned SigV2 URL signs only some names of its query: its holder must not turn a request into another operation by one
+ * of the rest. (list-type only lists in another form.) */
+static bool v2_signs_op(const struct s3_op *op)
+{
+    struct str rest = str_c(op->query), name;
+    while (rest.p && str_cut(&rest, '&', &name))
+        if (!auth_v2_signs(name) && !str_eq(name, STR("list-type")))
+            return false;
+    return true;
+}
+
 static enum s3_error authenticate(struct s3_req *r)
 {
     struct http_req *h = r->http;
@@ -263,6 +274,7 @@ static enum s3_error authenticate(struct s3_req *r)
         .path = h->path,
         .query = h->query,
         .headers = &h->headers,
+        .host_bucket = route_host_bucket(h->host, r->s3->domains),
         .now_ns = clock_real_ns(),
         .region_free =
             !r->op->run || r->op->scope == SCOPE_ROOT || str_eq_c(STR("s3:GetBucketLocation"), r->op->action),
@@ -277,6 +289,8 @@ static enum s3_error authenticate(struct s3_req *r)
                 .p;
     if (res != AUTH_OK)
         return s3_auth_error(res);
+    if (r->id.presigned_v2 && !v2_signs_op(r->op))
+        return S3E_SIGNATURE_DOES_NOT_MATCH;
     struct str resource =
         arena_printf(r->arena, "%.*s%s%.*s", STR_FMT(r->bucket_name), r->key.n ? "/" : "", STR_FMT(r->key));
     return allowed(&r->id, str_c(r->op->action), resource, NULL) ? S3E_NONE : S3E_ACCESS_DENIED;

@@ -8,7 +8,7 @@
 #define KEY_MAX 1024
 
 /* bucket.<domain>[:port]: the bucket's part of the host, or an empty str. */
-static struct str virtual_bucket(struct str host, struct str domains)
+struct str route_host_bucket(struct str host, struct str domains)
 {
     ptrdiff_t colon = host.n && host.p[host.n - 1] != ']' ? str_chr(host, ':') : -1;
     struct str name = colon >= 0 ? str_head(host, (size_t)colon) : host;
@@ -31,7 +31,7 @@ enum s3_error route_path(struct arena *a, struct str raw_path, struct str host, 
     struct str path;
     if (!raw_path.n || raw_path.p[0] != '/' || !pct_decode_arena(a, str_from(raw_path, 1), false, &path))
         return S3E_MALFORMED_REQUEST;
-    struct str virtual = domains.n ? virtual_bucket(host, domains) : str_n(NULL, 0);
+    struct str virtual = domains.n ? route_host_bucket(host, domains) : str_n(NULL, 0);
     if (virtual.n) {
         *bucket = virtual;
         *key = path;

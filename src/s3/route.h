@@ -6,6 +6,8 @@
 
 #include "s3/request.h"
 
+/* The bucket that a host of the form bucket.<one of domains>[:port] names; empty: none. */
+struct str route_host_bucket(struct str host, struct str domains);
 /* Splits the raw path (and the host, when it is bucket.<one of domains>) into decoded bucket and key. */
 enum s3_error route_path(struct arena *a, struct str raw_path, struct str host, struct str domains,
                          enum s3_scope *scope, struct str *bucket, struct str *key);

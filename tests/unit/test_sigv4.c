@@ -415,7 +415,8 @@ static const struct {
      "", 0, false, AUTH_MALFORMED_HEADER},
     {"header twice", BASIC(E_SHA) GOOD_AUTH GOOD_AUTH, "", 0, false, AUTH_MALFORMED_HEADER},
     {"version 2", BASIC(E_SHA) "Authorization: AWS AK:frJIUN8DYpKDtOLCwo//yllqDzg=\n", "", 0, false,
-     AUTH_UNSUPPORTED},
+     AUTH_UNKNOWN_KEY},
+    {"neither version", BASIC(E_SHA) "Authorization: AWS\n", "", 0, false, AUTH_UNSUPPORTED},
     {"bearer", BASIC(E_SHA) "Authorization: Bearer x\n", "", 0, false, AUTH_UNSUPPORTED},
     {"elliptic", BASIC(E_SHA) "Authorization: AWS4-ECDSA-P256-SHA256 Credential=x\n", "", 0, false,
      AUTH_UNSUPPORTED},
@@ -502,7 +503,7 @@ static const struct {
     {"host not signed", "GET", PRE(V4, CRED, DATE, "600", "range"), "", 0, AUTH_UNSIGNED_HEADERS},
     {"no names", "GET", PRE(V4, CRED, DATE, "600", ""), "", 0, AUTH_MALFORMED_QUERY},
     {"broken escape", "GET", PRE(V4, CRED, DATE, "600", "host") "&a=%", "", 0, AUTH_MALFORMED_QUERY},
-    {"version 2", "GET", "AWSAccessKeyId=a&Expires=1&Signature=x", "", 0, AUTH_UNSUPPORTED},
+    {"version 2", "GET", "AWSAccessKeyId=a&Expires=1&Signature=x", "", 0, AUTH_UNKNOWN_KEY},
     {"no signature at all", "GET", "x-amz-z=1&a=b", "", 0, AUTH_OK},
 };
 
