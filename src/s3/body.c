@@ -53,6 +53,12 @@ static void body_fail(struct s3_req *r, enum s3_error e)
     s3_fail(r, e);
 }
 
+/* How long a form's file is only its end shows. */
+static struct store_stage *body_stage(struct s3_req *r, struct upload *u, enum store_result *res)
+{
+    return stage_begin(r->s3->store, u->form ? -1 : (int64_t)u->size, res, &u->why);
+}
+
 /* --- small bodies ---------------------------------------------------------------------------------------------------- */
 
 static bool small_data(struct http_req *h, const char *data, size_t n)
@@ -101,7 +107,7 @@ static void large_job(struct s3_req *r)
     struct upload *u = &b->upload;
     if (!b->stage && u->error == S3E_NONE) {
         enum store_result res;
-        b->stage = u->stage = stage_begin(r->s3->store, (int64_t)u->size, &res, &u->why);
+        b->stage = u->stage = body_stage(r, u, &res);
         if (!u->stage)
             u->error = s3_store_error(res);
     }
@@ -200,7 +206,7 @@ static void body_go(struct s3_req *r)
         return;
     }
     enum store_result res;
-    b->stage = b->upload.stage = stage_begin(r->s3->store, (int64_t)b->upload.size, &res, &b->upload.why);
+    b->stage = b->upload.stage = body_stage(r, &b->upload, &res);
     if (!b->stage) {
         body_fail(r, s3_store_error(res));
         body_finish(r, b);
@@ -220,12 +226,23 @@ enum s3_error body_init(struct s3_req *r, struct body *b)
     return e;
 }
 
+enum s3_error body_init_form(struct s3_req *r, struct body *b, struct str boundary,
+                             enum s3_error (*file)(struct s3_req *r))
+{
+    r->upload = &b->upload;
+    enum s3_error e = upload_init_form(&b->upload, r, boundary, BODY_MAX, file);
+    if (e == S3E_NONE && b->upload.coming > BODY_MAX + FORM_FIELDS_MAX)
+        e = S3E_ENTITY_TOO_LARGE;
+    return e == S3E_NONE ? s3_store_error(store_admit(r->s3->store, b->upload.coming)) : e;
+}
+
 void body_read(struct s3_req *r, struct body *b, void (*ready)(struct s3_req *r))
 {
     b->ready = ready;
-    b->large = b->upload.size > store_inline_max(r->s3->store);
+    const struct upload *u = &b->upload;
+    b->large = u->coming > store_inline_max(r->s3->store);
     if (b->large)
-        s3_take_budget(r, &r->s3->uploads, 2 * PIECE, body_go);
+        s3_take_budget(r, &r->s3->uploads, 2 * PIECE + (u->form ? FORM_FIELDS_MAX : 0), body_go);
     else
-        s3_take_budget(r, &r->s3->bodies, b->upload.size, body_go);
+        s3_take_budget(r, &r->s3->bodies, u->coming, body_go);
 }

@@ -21,6 +21,9 @@ struct body {
 /* What the headers say of the body: S3E_NONE or what to answer before any of it is read. b is zeroed, in the request's arena,
  * and becomes the request's r->upload. */
 enum s3_error body_init(struct s3_req *r, struct body *b);
+/* The same for the file of a form; file as for upload_init_form. */
+enum s3_error body_init_form(struct s3_req *r, struct body *b, struct str boundary,
+                             enum s3_error (*file)(struct s3_req *r));
 /* After body_init: takes memory from the budget, then the bytes; ends in ready, or in an error's reply and body_finish. */
 void body_read(struct s3_req *r, struct body *b, void (*ready)(struct s3_req *r));
 /* Over, for whatever reason: gives back what is still held, the stage included. May be called again. */

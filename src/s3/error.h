@@ -94,6 +94,19 @@
       "The request contained trailing data that was not well-formed.") \
     X(ENTITY_TOO_LARGE, 400, "EntityTooLarge", \
       "Your proposed upload exceeds the maximum allowed object size.") \
+    X(ENTITY_TOO_SMALL, 400, "EntityTooSmall", \
+      "Your proposed upload is smaller than the minimum allowed object size.") \
+    X(MALFORMED_POST, 400, "MalformedPOSTRequest", \
+      "The body of your POST request is not well-formed multipart/form-data with one file as its last " \
+      "field.") \
+    X(POST_FIELDS_TOO_LARGE, 400, "MaxPostPreDataLengthExceeded", \
+      "Your POST request fields preceding the upload file were too large.") \
+    X(POST_NO_KEY, 400, "InvalidArgument", \
+      "Bucket POST must contain a field named 'key'. If it is specified, please check the order of the " \
+      "fields.") \
+    X(POST_NO_POLICY, 400, "InvalidArgument", "Bucket POST must contain a field named 'policy'.") \
+    X(INVALID_POLICY_DOCUMENT, 400, "InvalidPolicyDocument", \
+      "The content of the form does not meet the conditions specified in the policy document.") \
     X(MISSING_CONTENT_LENGTH, 411, "MissingContentLength", \
       "You must provide the Content-Length HTTP header.") \
     X(MISSING_CONTENT_MD5, 400, "MissingContentMD5", \

@@ -71,12 +71,11 @@ static bool meta_join(struct arena *a, struct object *o, struct str name, struct
     return false;
 }
 
-enum s3_error meta_from_request(struct s3_req *r, struct object *o)
+enum s3_error meta_from_headers(struct s3_req *r, const struct headers *h, struct object *o)
 {
-    const struct headers *h = &r->http->headers;
     o->meta.v = ARENA_ARRAY(r->arena, struct header, h->n + KEPT_N + 1);
     for (size_t k = 0; k < KEPT_N; k++) {
-        struct str value = s3_header(r, kept[k].stored);
+        struct str value = header_value(h, str_c(kept[k].stored));
         if (value.n && str_eq_c(STR("content-encoding"), kept[k].stored))
             value = without_aws_chunked(r->arena, value);
         if (!value.n && str_eq_c(STR("content-type"), kept[k].stored))
@@ -84,7 +83,7 @@ enum s3_error meta_from_request(struct s3_req *r, struct object *o)
         if (value.n)
             meta_add(o, str_c(kept[k].stored), value);
     }
-    struct str class = s3_header(r, "x-amz-storage-class");
+    struct str class = header_value(h, STR("x-amz-storage-class"));
     if (class.n && !str_eq(class, STR("STANDARD"))) {
         if (!str_eq(class, STR("REDUCED_REDUNDANCY")))
             return S3E_INVALID_STORAGE_CLASS;
@@ -98,6 +97,11 @@ enum s3_error meta_from_request(struct s3_req *r, struct object *o)
             meta_add(o, name, h->v[i].value);
     }
     return S3E_NONE;
+}
+
+enum s3_error meta_from_request(struct s3_req *r, struct object *o)
+{
+    return meta_from_headers(r, &r->http->headers, o);
 }
 
 /* A header value of the query or the store: nothing in it may end the line. */

@@ -10,6 +10,8 @@
 /* Content-Type ... Expires, x-amz-storage-class, x-amz-meta-*: into o->meta (arena). Default content type
  * binary/octet-stream. S3E_INVALID_STORAGE_CLASS for a class other than STANDARD and REDUCED_REDUNDANCY. */
 enum s3_error meta_from_request(struct s3_req *r, struct object *o);
+/* The same from the fields of a form, which are named like headers. */
+enum s3_error meta_from_headers(struct s3_req *r, const struct headers *h, struct object *o);
 /* Reply header lines of an object: stored metadata, ETag, Last-Modified, response-* overrides of the query, checksum when
  * asked for and `whole`. */
 void meta_to_headers(struct s3_req *r, const struct object *o, bool whole, struct buf *out);

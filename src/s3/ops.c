@@ -37,6 +37,7 @@ const struct s3_op s3_ops[] = {
     {"PutObject",                O, "PUT",    NULL,       NULL, "s3:PutObject", BODY_OBJECT, op_put_object},
     {"DeleteObject",             O, "DELETE", NULL,       NULL, "s3:DeleteObject", BODY_NONE, op_delete_object},
     {"RestoreObject",            O, "POST",   "restore",  NULL, "s3:RestoreObject", BODY_NONE, NULL},
+    {"PostObject",               O, "POST",   NULL, "content-type=multipart/form-data", "s3:PutObject", BODY_FORM, op_post_to_key},
 
     /* bucket */
     {"GetBucketLocation",        B, "GET",    "location", NULL, "s3:GetBucketLocation", BODY_NONE, op_get_bucket_location},
@@ -84,7 +85,7 @@ const struct s3_op s3_ops[] = {
     {"CreateBucket",             B, "PUT",    NULL,       NULL, "s3:CreateBucket", BODY_XML, op_create_bucket},
     {"HeadBucket",               B, "HEAD",   NULL,       NULL, "s3:ListBucket", BODY_NONE, op_head_bucket},
     {"DeleteObjects",            B, "POST",   "delete",   NULL, "s3:DeleteObject", BODY_XML, op_delete_objects},
-    {"PostObject",               B, "POST",   NULL, "content-type=multipart/form-data", "s3:PutObject", BODY_NONE, NULL},
+    {"PostObject",               B, "POST",   NULL, "content-type=multipart/form-data", "s3:PutObject", BODY_FORM, op_post_object},
     {"DeleteBucketPolicy",       B, "DELETE", "policy",   NULL, "s3:DeleteBucketPolicy", BODY_NONE, NULL},
     {"DeleteBucketReplication",  B, "DELETE", "replication", NULL, "s3:PutReplicationConfiguration", BODY_NONE, NULL},
     {"DeleteBucketLifecycle",    B, "DELETE", "lifecycle", NULL, "s3:PutLifecycleConfiguration", BODY_NONE, NULL},

@@ -16,7 +16,9 @@ void op_get_bucket_notification(struct s3_req *r); /* notification.c */
 void op_put_bucket_notification(struct s3_req *r);
 void op_list_objects(struct s3_req *r); /* list.c */
 void op_put_object(struct s3_req *r);   /* put.c */
-void op_get_object(struct s3_req *r);   /* get.c */
+void op_post_object(struct s3_req *r);  /* post.c */
+void op_post_to_key(struct s3_req *r);
+void op_get_object(struct s3_req *r); /* get.c */
 void op_head_object(struct s3_req *r);
 void op_copy_object(struct s3_req *r);    /* copy.c */
 void op_delete_object(struct s3_req *r);  /* delete.c */

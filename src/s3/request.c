@@ -184,8 +184,7 @@ static enum s3_error check_repeated(const struct s3_req *r)
     return S3E_NONE;
 }
 
-/* Headers that ask for what is not built: refused, never silently ignored. */
-static enum s3_error check_unbuilt(const struct s3_req *r)
+enum s3_error s3_check_unbuilt(const struct headers *headers)
 {
     static const char *const prefixes[] = {
         "x-amz-server-side-encryption",
@@ -196,8 +195,8 @@ static enum s3_error check_unbuilt(const struct s3_req *r)
         "x-amz-bypass-governance-retention",
         "x-amz-tagging",
     };
-    for (size_t i = 0; i < r->http->headers.n; i++) {
-        struct header h = r->http->headers.v[i];
+    for (size_t i = 0; i < headers->n; i++) {
+        struct header h = headers->v[i];
         if (str_ieq(h.name, STR("x-amz-tagging-directive"))) {
             if (str_eq(h.value, STR("COPY")))
                 continue; /* the default */
@@ -280,6 +279,8 @@ static enum s3_error authenticate(struct s3_req *r)
             !r->op->run || r->op->scope == SCOPE_ROOT || str_eq_c(STR("s3:GetBucketLocation"), r->op->action),
         .has_body = h->content_length != 0,
     };
+    if (r->op->body == BODY_FORM)
+        return auth_is_claimed(&a) ? S3E_TWO_MECHANISMS : S3E_NONE;
     enum auth_result res = auth_verify(r->s3->auth, &a, r->arena, &r->id, &r->payload);
     if (res == AUTH_WRONG_REGION)
         r->message =
@@ -330,7 +331,7 @@ static enum s3_error prepare(struct s3_req *r)
     if (e == S3E_NONE)
         e = check_built(r);
     if (e == S3E_NONE)
-        e = check_unbuilt(r);
+        e = s3_check_unbuilt(&r->http->headers);
     if (e == S3E_NONE)
         e = check_version(r);
     return e;

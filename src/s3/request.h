@@ -12,6 +12,7 @@ enum s3_body {
     BODY_NONE,   /* a body, if there is one, must be empty or is ignored after its hash was checked */
     BODY_XML,    /* collected (at most S3_XML_MAX), then run */
     BODY_OBJECT, /* the operation takes it itself */
+    BODY_FORM,   /* a form: the operation takes it itself, and who asks stands in it */
 };
 #define S3_XML_MAX (2u << 20)
 
@@ -98,6 +99,8 @@ bool s3_need_bucket(struct s3_req *r);
 /* Fresh reference after a closure ended with STORE_AGAIN; false (and a reply) when it is gone. */
 bool s3_renew_bucket(struct s3_req *r);
 struct str s3_header(const struct s3_req *r, const char *name); /* p == NULL: absent */
+/* Headers (or fields of a form) that ask for what is not built: S3E_NOT_IMPLEMENTED, never silently ignored. */
+enum s3_error s3_check_unbuilt(const struct headers *h);
 bool s3_query(const struct s3_req *r, const char *name, struct str *value);
 
 #endif

@@ -68,9 +68,9 @@ static enum s3_error add_checksum(struct upload *u, struct str name)
 }
 
 /* x-amz-sdk-checksum-algorithm says which checksum an SDK meant to send: AWS refuses the request when none came. */
-static enum s3_error check_hint(const struct upload *u, const struct s3_req *r)
+static enum s3_error check_hint(const struct upload *u, const struct headers *h)
 {
-    struct str hint = s3_header(r, "x-amz-sdk-checksum-algorithm");
+    struct str hint = header_value(h, STR("x-amz-sdk-checksum-algorithm"));
     if (!hint.p)
         return S3E_NONE;
     if (checksum_of_algorithm(hint) == CHECKSUM_NONE)
@@ -78,9 +78,9 @@ static enum s3_error check_hint(const struct upload *u, const struct s3_req *r)
     return u->checksum.kind != CHECKSUM_NONE || u->has_md5 ? S3E_NONE : S3E_CHECKSUM_MISSING;
 }
 
-static enum s3_error find_checksum(struct upload *u, const struct s3_req *r)
+/* trailer_names: empty in forms without a trailer. */
+static enum s3_error find_checksum(struct upload *u, const struct headers *h, struct str trailer_names)
 {
-    const struct headers *h = &r->http->headers;
     for (size_t i = 0; i < h->n; i++) {
         enum checksum_kind before = u->checksum.kind;
         enum s3_error e = add_checksum(u, h->v[i].name);
@@ -90,7 +90,7 @@ static enum s3_error find_checksum(struct upload *u, const struct s3_req *r)
             !checksum_parse(u->checksum.kind, h->v[i].value, u->checksum_expected))
             return S3E_INVALID_CHECKSUM;
     }
-    struct str names = r->payload.trailer_names, name; /* empty in forms without a trailer */
+    struct str names = trailer_names, name;
     while (names.n && str_cut(&names, ',', &name)) {
         enum checksum_kind before = u->checksum.kind;
         enum s3_error e = add_checksum(u, str_trim(name));
@@ -98,23 +98,30 @@ static enum s3_error find_checksum(struct upload *u, const struct s3_req *r)
             return e;
         u->checksum_in_trailer |= u->checksum.kind != before;
     }
-    return check_hint(u, r);
+    return check_hint(u, h);
 }
 
 /* --- the body -------------------------------------------------------------------------------------------------------- */
+
+static enum s3_error find_md5(struct upload *u, const struct headers *h)
+{
+    struct str md5 = header_value(h, STR("content-md5"));
+    size_t n;
+    if (!md5.p)
+        return S3E_NONE;
+    if (!base64_decode(md5, u->md5_expected, sizeof u->md5_expected, &n) || n != sizeof u->md5_expected)
+        return S3E_INVALID_DIGEST;
+    u->has_md5 = u->want_md5 = true;
+    return S3E_NONE;
+}
 
 enum s3_error upload_init(struct upload *u, const struct s3_req *r, bool want_md5)
 {
     *u = (struct upload){.want_md5 = want_md5};
     bool streaming = r->payload.mode != PAYLOAD_UNSIGNED && r->payload.mode != PAYLOAD_SIGNED;
-    struct str md5 = s3_header(r, "content-md5");
-    if (md5.p) {
-        size_t n;
-        if (!base64_decode(md5, u->md5_expected, sizeof u->md5_expected, &n) || n != sizeof u->md5_expected)
-            return S3E_INVALID_DIGEST;
-        u->has_md5 = u->want_md5 = true;
-    }
-    enum s3_error e = find_checksum(u, r);
+    enum s3_error e = find_md5(u, &r->http->headers);
+    if (e == S3E_NONE)
+        e = find_checksum(u, &r->http->headers, r->payload.trailer_names);
     if (e != S3E_NONE)
         return e;
     if (!streaming && (r->http->content_length < 0 || (want_md5 && !s3_header(r, "content-length").p)))
@@ -129,7 +136,26 @@ enum s3_error upload_init(struct upload *u, const struct s3_req *r, bool want_md
     }
     if (u->want_md5)
         hash_begin(&u->md5, HASH_MD5);
+    u->coming = u->size;
     return S3E_NONE;
+}
+
+enum s3_error upload_init_form(struct upload *u, struct s3_req *r, struct str boundary, uint64_t max,
+                               enum s3_error (*file)(struct s3_req *r))
+{
+    *u = (struct upload){.want_md5 = true, .size = max, .form_file = file, .req = r};
+    if (r->http->content_length < 0 || !s3_header(r, "content-length").p)
+        return S3E_MISSING_CONTENT_LENGTH;
+    u->coming = (uint64_t)r->http->content_length;
+    u->form = form_new(r->arena, boundary);
+    hash_begin(&u->md5, HASH_MD5);
+    return S3E_NONE;
+}
+
+enum s3_error upload_form_digests(struct upload *u, const struct headers *fields)
+{
+    enum s3_error e = find_md5(u, fields);
+    return e == S3E_NONE ? find_checksum(u, fields, str_n(NULL, 0)) : e;
 }
 
 void upload_release(struct upload *u)
@@ -137,6 +163,7 @@ void upload_release(struct upload *u)
     if (u->decoder)
         chunked_free(u->decoder);
     u->decoder = NULL;
+    form_release(u->form);
     hash_release(&u->sha);
     hash_release(&u->md5);
     checksum_release(&u->checksum);
@@ -149,7 +176,7 @@ static void take(void *ctx, struct str d)
     if (u->error != S3E_NONE)
         return;
     if (u->received > u->size) {
-        u->error = S3E_INCOMPLETE_BODY;
+        u->error = u->form ? S3E_ENTITY_TOO_LARGE : S3E_INCOMPLETE_BODY;
         return;
     }
     if (u->want_sha)
@@ -179,10 +206,42 @@ static enum s3_error decoder_error(enum chunked_result res)
     return map[res];
 }
 
+static bool file_begins(void *ctx)
+{
+    struct upload *u = ctx;
+    u->error = u->form_file(u->req);
+    return u->error == S3E_NONE;
+}
+
+static enum s3_error form_error(enum form_result res)
+{
+    static const enum s3_error map[] = {
+        [FORM_MORE] = S3E_NONE,
+        [FORM_DONE] = S3E_NONE,
+        [FORM_MALFORMED] = S3E_MALFORMED_POST,
+        [FORM_TOO_LARGE] = S3E_POST_FIELDS_TOO_LARGE,
+        [FORM_STOPPED] = S3E_INTERNAL, /* the error is set */
+    };
+    return map[res];
+}
+
+static void feed_form(struct upload *u, struct str in)
+{
+    const struct form_taker taker = {file_begins, take, u};
+    enum form_result res = form_feed(u->form, in, &taker);
+    u->form_done = res == FORM_DONE;
+    if (u->error == S3E_NONE)
+        u->error = form_error(res);
+}
+
 enum s3_error upload_feed(struct upload *u, const char *p, size_t n)
 {
     if (u->error != S3E_NONE)
         return u->error;
+    if (u->form) {
+        feed_form(u, str_n(p, n));
+        return u->error;
+    }
     if (!u->decoder) {
         take(u, str_n(p, n));
         return u->error;
@@ -215,6 +274,12 @@ enum s3_error upload_end(struct upload *u)
 {
     if (u->error != S3E_NONE)
         return u->error;
+    if (u->form && !u->form_done)
+        return u->error = S3E_MALFORMED_POST;
+    if (u->form && u->received < u->size_min)
+        return u->error = S3E_ENTITY_TOO_SMALL;
+    if (u->form)
+        u->size = u->received;
     if (u->received != u->size || (u->decoder && !u->decoder_done))
         return u->error = S3E_INCOMPLETE_BODY;
     if (u->want_md5) {

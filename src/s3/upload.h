@@ -7,13 +7,19 @@
 
 #include "auth/chunked.h"
 #include "base/checksum.h"
+#include "s3/form.h"
 #include "s3/request.h"
 
 struct upload {
-    uint64_t size;     /* decoded bytes that must come */
+    uint64_t size;     /* decoded bytes that must come; of a form's file, until it ends: may come at most */
+    uint64_t size_min; /* of a form's file: must come at least */
+    uint64_t coming;   /* bytes that come at most, of the file and what is around it */
     uint64_t received; /* decoded bytes so far */
     struct chunked *decoder;
-    bool decoder_done, want_sha, want_md5, has_md5, checksum_in_trailer;
+    struct form *form; /* the body is the file of a form */
+    enum s3_error (*form_file)(struct s3_req *r);
+    struct s3_req *req;
+    bool decoder_done, form_done, want_sha, want_md5, has_md5, checksum_in_trailer;
     struct hash sha, md5;
     uint8_t sha_expected[SHA256_LEN], md5_expected[MD5_LEN], md5_value[MD5_LEN];
     struct checksum checksum; /* of the kind that the client chose; CHECKSUM_NONE: of none */
@@ -28,6 +34,12 @@ struct upload {
  * also when no Content-MD5 was sent. S3E_NONE, or the error to
  * answer before any byte is read. Release in any case. */
 enum s3_error upload_init(struct upload *u, const struct s3_req *r, bool want_md5);
+/* A form's body: file(r) is called once the fields are known and before the first byte of the file, on whichever thread
+ * feeds; it may set size and size_min and call upload_form_digests. Errors as above. */
+enum s3_error upload_init_form(struct upload *u, struct s3_req *r, struct str boundary, uint64_t max,
+                               enum s3_error (*file)(struct s3_req *r));
+/* Content-MD5 and x-amz-checksum-* among the fields of a form. */
+enum s3_error upload_form_digests(struct upload *u, const struct headers *fields);
 /* Raw bytes of the HTTP body; error sticks. */
 enum s3_error upload_feed(struct upload *u, const char *p, size_t n);
 /* The HTTP body is over: verifies length, digests, checksum, signature. md5_value and checksum_value are set when wanted. */
