@@ -123,12 +123,20 @@ static void stash_drop(struct http_conn *c)
 static void begin_request(struct http_conn *c, struct request *r)
 {
     count(&c->io->counters.requests, 1);
-    r->headed = true;
     r->body_left = r->pub.chunked ? 0 : (uint64_t)r->pub.content_length;
     r->pub.body_done = r->pub.content_length == 0;
     r->owes_continue = r->pub.expect_continue;
     http_hold(&r->pub);
-    c->server->app->head(c->server->ctx, &r->pub);
+    if (r->owes_continue && r->pub.body_done) {
+        /* Nothing is to come, and RFC 9110 10.1.1 lets the 100 be left out. But botocore, once it got a final reply
+         * instead of it, misreads the next reply on that connection and waits for the rest until it times out. */
+        r->owes_continue = false;
+        reply_raw(c, STR("HTTP/1.1 100 Continue\r\n\r\n"));
+    }
+    if (!r->pub.gone) {
+        r->headed = true;
+        c->server->app->head(c->server->ctx, &r->pub);
+    }
     http_release(&r->pub);
 }
 

@@ -202,7 +202,7 @@ bool http_fields_check(struct http_req *r, unsigned minor, enum http_problem *wh
         return false;
     if (s.bad_expect && minor > 0)
         return bad(why, HTTP_EXPECTATION);
-    r->expect_continue = s.expect && minor > 0 && r->content_length != 0;
+    r->expect_continue = s.expect && minor > 0;
     r->keep_alive = !s.close && (minor > 0 || s.keep_alive);
     return true;
 }
