@@ -19,6 +19,7 @@ struct copy {
     struct bucket *source;
     struct store_read read;
     bool open;
+    bool replace_tags;
     enum s3_error error;
     struct err why;
     struct buf xml;
@@ -46,6 +47,10 @@ static enum s3_error parse_source(struct s3_req *r, struct copy *c)
 
 static enum s3_error parse_directives(struct s3_req *r, struct copy *c)
 {
+    struct str tags = s3_header(r, "x-amz-tagging-directive");
+    c->replace_tags = str_eq(tags, STR("REPLACE"));
+    if (tags.n && !c->replace_tags && !str_eq(tags, STR("COPY")))
+        return S3E_INVALID_TAGGING_DIRECTIVE;
     struct str d = s3_header(r, "x-amz-metadata-directive");
     c->replace = str_eq(d, STR("REPLACE"));
     if (d.n && !c->replace && !str_eq(d, STR("COPY")))
@@ -55,12 +60,14 @@ static enum s3_error parse_directives(struct s3_req *r, struct copy *c)
     return k.p && checksum_of_algorithm(k) == CHECKSUM_NONE ? S3E_INVALID_CHECKSUM_ALGORITHM : S3E_NONE;
 }
 
-/* The new object's metadata: the source's or the request's; the storage class is always the request's. */
+/* The new object's metadata and tags: the source's or the request's; the storage class is always the request's. */
 static enum s3_error copy_meta(struct s3_req *r, struct copy *c)
 {
     struct object *o = c->commit.object;
     const struct object *from = &c->read.object;
     enum s3_error e = meta_from_request(r, o);
+    if (!c->replace_tags)
+        o->tags = from->tags;
     if (e != S3E_NONE || c->replace)
         return e;
     struct str class = header_value(&o->meta, STR("x-amz-storage-class"));
@@ -78,12 +85,12 @@ static enum s3_error copy_check_self(struct s3_req *r, struct copy *c)
 {
     struct str now = header_value(&c->read.object.meta, STR("x-amz-storage-class"));
     struct str wanted = s3_header(r, "x-amz-storage-class");
-    if (!c->self || c->replace)
+    if (!c->self || c->replace || c->replace_tags)
         return S3E_NONE;
     return wanted.n && !str_eq(wanted, now.n ? now : STR("STANDARD")) ? S3E_NONE : S3E_SELF_COPY;
 }
 
-/* What the object is, but for its metadata. */
+/* What the object is, but for its metadata and tags. */
 static void copy_fields(struct object *o, const struct object *from)
 {
     o->size = from->size;
@@ -94,7 +101,6 @@ static void copy_fields(struct object *o, const struct object *from)
     o->checksum_full = from->checksum_full;
     o->checksum_len = from->checksum_len;
     memcpy(o->checksum_value, from->checksum_value, sizeof o->checksum_value);
-    o->tags = from->tags;
 }
 
 static void copy_render(struct copy *c)
@@ -159,7 +165,7 @@ static enum s3_error copy_check(struct s3_req *r, const struct object *old, bool
     struct copy *c = r->op_state;
     enum s3_error e = condition_write(r, old);
     if (e == S3E_NONE && c->self)
-        *again = !old || old->seq != c->read.object.seq;
+        *again = !old || old->seq != c->read.object.seq || !str_eq(old->tags, c->read.object.tags);
     return e;
 }
 

@@ -8,8 +8,9 @@
 
 /* Bytes of events in one closure: the rest of KV_TXN_BYTES is for rows of objects. */
 #define EMIT_MAX (KV_TXN_BYTES - (128u << 10))
-/* Bytes that an object's row takes of a closure at most each time it is read or written: heads are bounded (request.c). */
-#define EMIT_OBJECT_ROW (12u << 10)
+/* Bytes that an object's row takes of a closure at most each time it is read or written: heads are bounded (request.c), tags
+ * too (tags.h). */
+#define EMIT_OBJECT_ROW (28u << 10)
 
 /* One event that at least one target wants. In the request's arena. */
 struct event_out {

@@ -120,6 +120,7 @@
     X(INVALID_COPY_SOURCE, 400, "InvalidArgument", \
       "Copy Source must mention the source bucket and key: sourcebucket/sourcekey.") \
     X(INVALID_DIRECTIVE, 400, "InvalidArgument", "Unknown metadata directive.") \
+    X(INVALID_TAGGING_DIRECTIVE, 400, "InvalidArgument", "Unknown tagging directive.") \
     X(SELF_COPY, 400, "InvalidRequest", \
       "This copy request is illegal because it is trying to copy an object to itself without changing the " \
       "object's " \
@@ -130,6 +131,12 @@
     X(NO_SUCH_BUCKET, 404, "NoSuchBucket", "The specified bucket does not exist") \
     X(NO_SUCH_KEY, 404, "NoSuchKey", "The specified key does not exist.") \
     X(NO_SUCH_VERSION, 404, "NoSuchVersion", "The specified version does not exist.") \
+    X(INVALID_TAG, 400, "InvalidTag", \
+      "The tags provided are not valid: at most 10, each key once, keys of 1 to 128 and values of up to " \
+      "256 " \
+      "letters, digits, blanks and + - = . _ : / @.") \
+    X(INVALID_TAGGING, 400, "InvalidArgument", \
+      "The header x-amz-tagging must be encoded as URL query parameters.") \
     X(BUCKET_ALREADY_OWNED, 409, "BucketAlreadyOwnedByYou", \
       "Your previous request to create the named bucket succeeded and you already own it.") \
     X(BUCKET_NOT_EMPTY, 409, "BucketNotEmpty", "The bucket you tried to delete is not empty") \

@@ -4,6 +4,7 @@
 #include "s3/meta.h"
 
 #include "base/clock.h"
+#include "s3/tags.h"
 #include "s3/upload.h"
 
 /* Headers kept as they are; stored under their lower-case names. */
@@ -96,7 +97,7 @@ enum s3_error meta_from_headers(struct s3_req *r, const struct headers *h, struc
         if (!meta_join(r->arena, o, name, h->v[i].value))
             meta_add(o, name, h->v[i].value);
     }
-    return S3E_NONE;
+    return tags_from_header(r->arena, s3_header(r, "x-amz-tagging"), &o->tags);
 }
 
 enum s3_error meta_from_request(struct s3_req *r, struct object *o)
@@ -153,6 +154,8 @@ void meta_to_headers(struct s3_req *r, const struct object *o, bool whole, struc
             user_header(out, o->meta.v[i]);
     if (header_get(&o->meta, STR("x-amz-storage-class"), &value))
         header_line(out, "X-Amz-Storage-Class", value);
+    if (o->tags.n)
+        buf_printf(out, "X-Amz-Tagging-Count: %zu\r\n", tags_count(o->tags));
     if (whole && o->checksum != CHECKSUM_NONE && str_ieq(s3_header(r, "x-amz-checksum-mode"), STR("ENABLED")))
         checksum_header(out, o);
 }

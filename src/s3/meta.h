@@ -7,13 +7,14 @@
 
 #include "s3/request.h"
 
-/* Content-Type ... Expires, x-amz-storage-class, x-amz-meta-*: into o->meta (arena). Default content type
- * binary/octet-stream. S3E_INVALID_STORAGE_CLASS for a class other than STANDARD and REDUCED_REDUNDANCY. */
+/* Content-Type ... Expires, x-amz-storage-class, x-amz-meta-*: into o->meta (arena); x-amz-tagging: into o->tags. Default
+ * content type binary/octet-stream. S3E_INVALID_STORAGE_CLASS for a class other than STANDARD and REDUCED_REDUNDANCY, and
+ * the errors of tags_from_header. */
 enum s3_error meta_from_request(struct s3_req *r, struct object *o);
 /* The same from the fields of a form, which are named like headers. */
 enum s3_error meta_from_headers(struct s3_req *r, const struct headers *h, struct object *o);
-/* Reply header lines of an object: stored metadata, ETag, Last-Modified, response-* overrides of the query, checksum when
- * asked for and `whole`. */
+/* Reply header lines of an object: stored metadata, ETag, Last-Modified, response-* overrides of the query, number of tags,
+ * checksum when asked for and `whole`. */
 void meta_to_headers(struct s3_req *r, const struct object *o, bool whole, struct buf *out);
 /* ETag and Last-Modified lines alone (304, 412). */
 void meta_validators(const struct object *o, struct buf *out);

@@ -193,15 +193,9 @@ enum s3_error s3_check_unbuilt(const struct headers *headers)
         "x-amz-grant-",
         "x-amz-website-redirect-location",
         "x-amz-bypass-governance-retention",
-        "x-amz-tagging",
     };
     for (size_t i = 0; i < headers->n; i++) {
         struct header h = headers->v[i];
-        if (str_ieq(h.name, STR("x-amz-tagging-directive"))) {
-            if (str_eq(h.value, STR("COPY")))
-                continue; /* the default */
-            return str_eq(h.value, STR("REPLACE")) ? S3E_NOT_IMPLEMENTED : S3E_INVALID_DIRECTIVE;
-        }
         for (size_t k = 0; k < sizeof prefixes / sizeof prefixes[0]; k++)
             if (str_istarts(h.name, str_c(prefixes[k])))
                 return S3E_NOT_IMPLEMENTED;

@@ -181,6 +181,27 @@ def test_multi_delete(bench):
         bench.match(post, "s3:ObjectRemoved:Delete", key, content_length=len(reply.body), agent=agent)
 
 
+@pytest.mark.sanitize
+def test_tagging(bench):
+    """The object is as it was, so the records repeat its sequencer; each has a place of its own in the order."""
+    bench.request("PUT", "k", body=b"hello")
+    put = bench.posts(1)[0]
+    content = bench.content(b"hello")
+    reply = bench.request("PUT", None, body=b"<Tagging><TagSet><Tag><Key>a</Key><Value>1</Value></Tag></TagSet></Tagging>",
+                          target=f"/{bench.bucket}/k?tagging")
+    assert reply.status == 200
+    found = bench.match(bench.posts(2)[1], "s3:ObjectCreated:PutTagging", "k", content_length=0, **content)
+    assert found["sequencer"] == put.sequencer and found["request_id"] == reply.get("x-amz-request-id")
+    assert bench.request("GET", None, target=f"/{bench.bucket}/k?tagging").status == 200
+    assert bench.request("DELETE", None, target=f"/{bench.bucket}/k?tagging").status == 204
+    found = bench.match(bench.posts(3)[2], "s3:ObjectCreated:DeleteTagging", "k", content_length=0, **content)
+    assert found["sequencer"] == put.sequencer
+    assert bench.request("PUT", None, body=b"<Tagging/>", target=f"/{bench.bucket}/k?tagging").status == 400
+    assert bench.request("DELETE", None, target=f"/{bench.bucket}/missing?tagging").status == 404
+    bench.request("PUT", "last", {"x-amz-tagging": "a=1"}, b"hello")
+    bench.match(bench.posts(4)[3], "s3:ObjectCreated:Put", "last", **content)
+
+
 def test_what_says_nothing(bench, hook_receiver):
     """Reads that fail, conditions that do not hold, listings: no event; the one after them arrives first."""
     bench.request("PUT", "k", body=b"hello")

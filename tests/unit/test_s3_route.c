@@ -81,7 +81,7 @@ static const struct op_case ops[] = {
     {"PUT", "partNumber=1&uploadId=u", NULL, SCOPE_OBJECT, "UploadPart", false},
     {"PUT", "partNumber=1&uploadId=u", "x-amz-copy-source: a/b", SCOPE_OBJECT, "UploadPartCopy", false},
     {"PUT", "", "X-Amz-Copy-Source: a/b", SCOPE_OBJECT, "CopyObject", true},
-    {"PUT", "tagging", NULL, SCOPE_OBJECT, "PutObjectTagging", false},
+    {"PUT", "tagging", NULL, SCOPE_OBJECT, "PutObjectTagging", true},
     {"PUT", "", "x-amz-meta-snowball-auto-extract: true", SCOPE_OBJECT, "PutObjectExtract", false},
     {"PUT", "", "x-amz-meta-snowball-auto-extract: no", SCOPE_OBJECT, "PutObject", true},
     {"GET", "", NULL, SCOPE_OBJECT, "GetObject", true},
