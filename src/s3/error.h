@@ -131,6 +131,26 @@
     X(NO_SUCH_BUCKET, 404, "NoSuchBucket", "The specified bucket does not exist") \
     X(NO_SUCH_KEY, 404, "NoSuchKey", "The specified key does not exist.") \
     X(NO_SUCH_VERSION, 404, "NoSuchVersion", "The specified version does not exist.") \
+    /* sub-resources that were never configured (canned.c) */ \
+    X(NO_SUCH_BUCKET_POLICY, 404, "NoSuchBucketPolicy", "The bucket policy does not exist") \
+    X(NO_SUCH_CORS, 404, "NoSuchCORSConfiguration", "The CORS configuration does not exist") \
+    X(NO_SUCH_ENCRYPTION, 404, "ServerSideEncryptionConfigurationNotFoundError", \
+      "The server side encryption configuration was not found") \
+    X(NO_SUCH_LIFECYCLE, 404, "NoSuchLifecycleConfiguration", "The lifecycle configuration does not exist") \
+    X(NO_SUCH_OBJECT_LOCK, 404, "ObjectLockConfigurationNotFoundError", \
+      "Object Lock configuration does not exist for this bucket") \
+    X(NO_SUCH_OWNERSHIP_CONTROLS, 404, "OwnershipControlsNotFoundError", \
+      "The bucket ownership controls were not found") \
+    X(NO_SUCH_PUBLIC_ACCESS_BLOCK, 404, "NoSuchPublicAccessBlockConfiguration", \
+      "The public access block configuration was not found") \
+    X(NO_SUCH_REPLICATION, 404, "ReplicationConfigurationNotFoundError", \
+      "The replication configuration was not found") \
+    X(NO_SUCH_TAG_SET, 404, "NoSuchTagSet", "The TagSet does not exist") \
+    X(NO_SUCH_WEBSITE, 404, "NoSuchWebsiteConfiguration", \
+      "The specified bucket does not have a website configuration") \
+    X(NO_OBJECT_LOCK, 400, "InvalidRequest", "Bucket is missing ObjectLockConfiguration") \
+    X(MISSING_SECURITY_HEADER, 400, "MissingSecurityHeader", "Your request was missing a required header") \
+    X(UNEXPECTED_CONTENT, 400, "UnexpectedContent", "This request does not support content") \
     X(INVALID_TAG, 400, "InvalidTag", \
       "The tags provided are not valid: at most 10, each key once, keys of 1 to 128 and values of up to " \
       "256 " \

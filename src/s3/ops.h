@@ -27,5 +27,7 @@ void op_delete_objects(struct s3_req *r); /* deletes.c */
 void op_get_object_tagging(struct s3_req *r); /* tagging.c */
 void op_put_object_tagging(struct s3_req *r);
 void op_delete_object_tagging(struct s3_req *r);
+void op_canned(struct s3_req *r); /* canned.c: what is not configured */
+void op_put_acl(struct s3_req *r);
 
 #endif
