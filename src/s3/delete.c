@@ -2,11 +2,14 @@
  *
  * DeleteObject: 204 whether or not there was one; ObjectRemoved:Delete for what was there, NoOP for what was not. */
 #include "base/crash.h"
+#include "s3/deletes.h"
 #include "s3/emit.h"
 #include "s3/ops.h"
 
 struct del {
     struct event_out *removed, *noop;
+    struct delete_condition condition;
+    struct str version; /* names a version that does not exist; empty: the object itself */
     enum s3_error error;
     bool again, existed;
 };
@@ -19,8 +22,11 @@ static bool delete_txn(struct kv_txn *t, void *ctx)
     d->error = emit_txn_check(t, r, &d->again);
     if (d->error != S3E_NONE || d->again)
         return false;
-    struct object before, *old;
-    d->error = emit_txn_old(t, r, r->key, &before, &old);
+    struct object before, *old = NULL;
+    if (!d->version.n)
+        d->error = emit_txn_old(t, r, r->key, &before, &old);
+    if (old && !delete_condition_holds(&d->condition, old))
+        d->error = S3E_PRECONDITION_FAILED;
     d->existed = old != NULL;
     struct event_out *ev = old ? d->removed : d->noop;
     if (d->error == S3E_NONE)
@@ -63,8 +69,10 @@ static void delete_match(struct s3_req *r)
     if (d->removed)
         emit_record(r, d->removed, NULL, 0);
     d->noop = emit_match(r, EVENT_REMOVED_NOOP, r->key);
-    if (d->noop)
+    if (d->noop) {
+        d->noop->version_id = d->version;
         emit_record(r, d->noop, NULL, -1);
+    }
     if (!emit_fits(d->removed) || !emit_fits(d->noop)) {
         s3_fail(r, S3E_METADATA_TOO_LARGE);
         return;
@@ -85,14 +93,40 @@ static void delete_begin(struct s3_req *r)
         delete_match(r);
 }
 
+/* If-Match, and S3's two of its own; a missing object needs to match nothing, for deleting it is no error either. */
+static enum s3_error parse_condition(const struct s3_req *r, struct delete_condition *c)
+{
+    if (s3_header(r, "if-none-match").p)
+        return S3E_NOT_IMPLEMENTED;
+    struct str mtime = s3_header(r, "x-amz-if-match-last-modified-time"),
+               size = s3_header(r, "x-amz-if-match-size");
+    c->etag = s3_header(r, "if-match");
+    c->has_size = size.p != NULL;
+    if ((mtime.p && !delete_condition_mtime(c, mtime)) || (size.p && !str_to_u64(size, &c->size)))
+        return S3E_INVALID_ARGUMENT;
+    return S3E_NONE;
+}
+
 void op_delete_object(struct s3_req *r)
 {
-    if (s3_header(r, "if-match").p || s3_header(r, "x-minio-force-delete").p) {
-        s3_fail(r, S3E_NOT_IMPLEMENTED);
+    struct del *d = ARENA_NEW(r->arena, struct del);
+    bool force = str_ieq(s3_header(r, "x-minio-force-delete"), STR("true"));
+    enum s3_error e = parse_condition(r, &d->condition);
+    if (e == S3E_NONE && force && delete_condition_any(&d->condition))
+        e = S3E_NOT_IMPLEMENTED;
+    if (e != S3E_NONE) {
+        s3_fail(r, e);
         return;
     }
     if (!s3_need_bucket(r))
         return;
-    r->op_state = ARENA_NEW(r->arena, struct del);
+    if (force) {
+        force_delete(r);
+        return;
+    }
+    s3_query(r, "versionId", &d->version);
+    if (str_eq(d->version, STR("null")))
+        d->version.n = 0;
+    r->op_state = d;
     delete_begin(r);
 }

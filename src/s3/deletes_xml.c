@@ -1,20 +1,60 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Reading the document of DeleteObjects. */
+ * Reading the document of DeleteObjects; conditions of removals. */
+#include "base/clock.h"
 #include "base/xml.h"
 #include "s3/deletes.h"
+#include "s3/meta.h"
 #include "s3/route.h"
+
+bool delete_condition_any(const struct delete_condition *c)
+{
+    return c->etag.p || c->has_mtime || c->has_size;
+}
+
+bool delete_condition_mtime(struct delete_condition *c, struct str text)
+{
+    int64_t ns;
+    c->has_mtime = true;
+    if (clock_parse_http(text, &c->mtime))
+        return true;
+    if (!clock_parse_iso(text, &ns))
+        return false;
+    c->mtime = ns / 1000000000;
+    return true;
+}
+
+bool delete_condition_holds(const struct delete_condition *c, const struct object *o)
+{
+    return (!c->etag.p || etag_listed(c->etag, o)) &&
+           (!c->has_mtime || c->mtime == o->mtime_ns / 1000000000) && (!c->has_size || c->size == o->size);
+}
+
+static enum s3_error parse_condition(const struct xml_node *n, struct delete_condition *c)
+{
+    if (xml_child(n, "ETag")) {
+        c->etag = str_trim(xml_text(n, "ETag"));
+        if (!c->etag.p)
+            c->etag = STR("");
+    }
+    if (xml_child(n, "LastModifiedTime") &&
+        !delete_condition_mtime(c, str_trim(xml_text(n, "LastModifiedTime"))))
+        return S3E_INVALID_ARGUMENT;
+    c->has_size = xml_child(n, "Size") != NULL;
+    if (c->has_size && !str_to_u64(str_trim(xml_text(n, "Size")), &c->size))
+        return S3E_INVALID_ARGUMENT;
+    return S3E_NONE;
+}
 
 static void parse_entry(const struct xml_node *n, struct delete_entry *e)
 {
     struct str version = str_trim(xml_text(n, "VersionId"));
-    e->key = xml_text(n, "Key");
+    *e = (struct delete_entry){.key = xml_text(n, "Key")};
     e->error = key_check(e->key);
     if (e->error == S3E_NONE && version.n && !str_eq(version, STR("null")))
         e->error = S3E_NO_SUCH_VERSION;
-    if (e->error == S3E_NONE &&
-        (xml_child(n, "ETag") || xml_child(n, "Size") || xml_child(n, "LastModifiedTime")))
-        e->error = S3E_NOT_IMPLEMENTED;
+    if (e->error == S3E_NONE)
+        e->error = parse_condition(n, &e->condition);
 }
 
 bool deletes_parse(struct arena *a, struct str xml, struct delete_entry **entries, size_t *n, bool *quiet)

@@ -76,6 +76,7 @@ void emit_record(struct s3_req *r, struct event_out *ev, const struct object *ob
         .name = ev->ob.name,
         .bucket = ev->ob.bucket,
         .key = ev->ob.key,
+        .version_id = ev->version_id,
         .content_length = content_length,
         .time_ns = clock_real_ns(),
     };

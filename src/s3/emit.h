@@ -18,6 +18,8 @@ struct event_out {
     struct target_set targets;
     size_t targets_done; /* of a read event, which may take several commits */
     uint64_t generation; /* of the targets it was matched under */
+    /* For the record; empty: left out. */
+    struct str version_id;
 };
 
 /* Matches the rules of r->bucket. NULL: nobody wants it. */

@@ -29,5 +29,6 @@ void op_put_object_tagging(struct s3_req *r);
 void op_delete_object_tagging(struct s3_req *r);
 void op_canned(struct s3_req *r); /* canned.c: what is not configured */
 void op_put_acl(struct s3_req *r);
+void force_delete(struct s3_req *r); /* force.c: the object and everything below it; r->bucket is set */
 
 #endif

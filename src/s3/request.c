@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/encode.h"
 #include "s3/emit.h"
+#include "s3/ops.h"
 #include "s3/route.h"
 #include "s3/upload.h"
 
@@ -291,13 +292,15 @@ static enum s3_error authenticate(struct s3_req *r)
     return allowed(&r->id, str_c(r->op->action), resource, NULL) ? S3E_NONE : S3E_ACCESS_DENIED;
 }
 
-/* versionId names the only version there is ("null"), or none. */
+/* versionId names the only version there is ("null"), or none. Removing one that is not there is no error. */
 static enum s3_error check_version(const struct s3_req *r)
 {
     struct str v;
     if (r->scope != SCOPE_OBJECT || !s3_query(r, "versionId", &v) || !v.n || str_eq(v, STR("null")))
         return S3E_NONE;
-    return S3E_NO_SUCH_VERSION;
+    if (!version_id_valid(v))
+        return S3E_INVALID_VERSION_ID;
+    return r->op->run == op_delete_object ? S3E_NONE : S3E_NO_SUCH_VERSION;
 }
 
 /* Is there such an operation here? Who meets this is somebody new, so the answer names what is missing, and the way that

@@ -193,6 +193,19 @@ enum s3_error key_check(struct str key)
     return has_dot_segment(key) ? S3E_INVALID_RESOURCE_NAME : S3E_NONE;
 }
 
+bool version_id_valid(struct str id)
+{
+    if (id.n != 36)
+        return false;
+    for (size_t i = 0; i < id.n; i++) {
+        char c = id.p[i];
+        bool hex = (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
+        if (i == 8 || i == 13 || i == 18 || i == 23 ? c != '-' : !hex)
+            return false;
+    }
+    return true;
+}
+
 enum s3_error copy_source_parse(struct arena *a, struct str raw, struct str *bucket, struct str *key)
 {
     struct str path;

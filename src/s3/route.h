@@ -21,6 +21,8 @@ bool route_strays(const struct s3_op *op, struct str method, const struct header
 bool bucket_name_valid(struct str name);
 enum s3_error key_check(struct str key);
 bool has_dot_segment(struct str path);
+/* Does it look like a version id (a UUID)? "null" does not. */
+bool version_id_valid(struct str id);
 /* x-amz-copy-source: [/]bucket/key[?versionId=null], percent-encoded; decoded into the arena. */
 enum s3_error copy_source_parse(struct arena *a, struct str raw, struct str *bucket, struct str *key);
 

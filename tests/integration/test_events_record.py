@@ -202,6 +202,37 @@ def test_tagging(bench):
     bench.match(bench.posts(4)[3], "s3:ObjectCreated:Put", "last", **content)
 
 
+def test_delete_of_a_version_that_is_not_there(bench):
+    version = "754e2f7f-3eda-4262-8d8a-f95f2c752b2c"
+    bench.request("PUT", "k", body=b"x")
+    reply = bench.request("DELETE", None, target=f"/{bench.bucket}/k?versionId={version}")
+    assert reply.status == 204
+    post = bench.posts(2)[1]
+    assert post.event == "s3:ObjectRemoved:NoOP" and post.record["s3"]["object"]["versionId"] == version
+    assert bench.s3.get(bench.bucket, "k").body == b"x"
+    assert bench.request("DELETE", None, target=f"/{bench.bucket}/k?versionId=null").status == 204
+    bench.match(bench.posts(3)[2], "s3:ObjectAccessed:Get", "k", agent="", content_length=1, **bench.content(b"x"))
+    bench.match(bench.posts(4)[3], "s3:ObjectRemoved:Delete", "k", content_length=0)
+
+
+def test_conditional_deletes(bench):
+    """What a condition holds back says nothing; the length of a reply that only the commits know is left out."""
+    etag = f'"{hashlib.md5(b"x").hexdigest()}"'
+    bench.request("PUT", "a", body=b"x")
+    bench.request("PUT", "b", body=b"x")
+    assert bench.request("DELETE", "a", {"If-Match": '"no"'}).status == 412
+    assert bench.request("DELETE", "missing", {"If-Match": etag}).status == 204
+    bench.match(bench.posts(3)[2], "s3:ObjectRemoved:NoOP", "missing")
+    assert bench.request("DELETE", "a", {"If-Match": etag}).status == 204
+    bench.match(bench.posts(4)[3], "s3:ObjectRemoved:Delete", "a", content_length=0)
+    body = (f"<Delete><Object><Key>b</Key><ETag>&quot;no&quot;</ETag></Object>"
+            f"<Object><Key>b</Key><ETag>{etag}</ETag></Object></Delete>").encode()
+    assert delete_many(bench.s3, bench.bucket, body).status == 200
+    bench.match(bench.posts(5)[4], "s3:ObjectRemoved:Delete", "b", agent="")
+    bench.request("PUT", "last", body=b"x")
+    assert [p.key.split("/", 1)[1] for p in bench.posts(6)] == ["a", "b", "missing", "a", "b", "last"]
+
+
 def test_what_says_nothing(bench, hook_receiver):
     """Reads that fail, conditions that do not hold, listings: no event; the one after them arrives first."""
     bench.request("PUT", "k", body=b"hello")

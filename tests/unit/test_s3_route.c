@@ -155,13 +155,23 @@ static void test_keys(void **state)
     assert_int_equal(key_check(STR("\xc3\xbc")), S3E_NONE);
 }
 
+static void test_version_ids(void **state)
+{
+    (void)state;
+    assert_true(version_id_valid(STR("754e2f7f-3eda-4262-8d8a-f95f2c752b2c")));
+    assert_true(version_id_valid(STR("754E2F7F-3EDA-4262-8D8A-F95F2C752B2C")));
+    assert_false(version_id_valid(STR("null")));
+    assert_false(version_id_valid(STR("")));
+    assert_false(version_id_valid(STR("754e2f7f-3eda-4262-8d8a-f95f2c752b2g")));
+    assert_false(version_id_valid(STR("754e2f7f-3eda-4262-8d8af-95f2c752b2c")));
+    assert_false(version_id_valid(STR("754e2f7f-3eda-4262-8d8a-f95f2c752b2c1")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_path),
-        cmocka_unit_test(test_op),
-        cmocka_unit_test(test_bucket_names),
-        cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_path), cmocka_unit_test(test_op),          cmocka_unit_test(test_bucket_names),
+        cmocka_unit_test(test_keys), cmocka_unit_test(test_version_ids),
     };
     return cmocka_run_group_tests_name("s3_route", tests, NULL, NULL);
 }
