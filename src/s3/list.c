@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * ListObjects, version 1 and 2 (s3-api.md 3). Read and rendered on a worker. */
+ * ListObjects, version 1 and 2, and ListObjectVersions, in which every object has the one version "null" (s3-api.md 3). Read
+ * and rendered on a worker. */
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -10,15 +11,20 @@
 #include "s3/meta.h"
 #include "s3/ops.h"
 #include "s3/owner.h"
+#include "s3/route.h"
 
 #define REPLY_MAX \
-    (16u << 20) /* 1,000 keys of 1,024 bytes, each at most 6 bytes long when escaped, and the rest */
-#define KEYS_MAX 1000
+    (16u \
+     << 20) /* 1,000 keys of 1,024 bytes, each at most 6 bytes long when escaped, and the rest; or metadata */
+#define KEYS_MAX      1000
+#define KEYS_MAX_META 100 /* with up to 8 KiB of metadata and 15 KiB of tags each */
 
+enum list_kind { LIST_V1, LIST_V2, LIST_VERSIONS };
 struct list {
     struct list_query q;
-    bool v2, url, owner, has_token;
-    struct str marker, start_after, token;
+    enum list_kind kind;
+    bool url, owner, has_token, metadata;
+    struct str marker, version_marker, start_after, token;
     enum store_result res;
     struct err why;
     struct buf xml;
@@ -40,13 +46,44 @@ static void name_elem(struct list *l, const char *elem, struct str name)
     buf_printf(&l->xml, "</%s>", elem);
 }
 
+/* MinIO's extension: metadata as elements of their names, tags as a query. Names that are none of XML's are left out. */
+static bool element_name(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+        bool letter = (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
+        if (!letter && (!i || !((c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.')))
+            return false;
+    }
+    return s.n > 0;
+}
+
+static void metadata(struct list *l, const struct object *o)
+{
+    struct buf *b = &l->xml;
+    buf_puts(b, "<UserMetadata>");
+    for (size_t i = 0; i < o->meta.n; i++) {
+        struct header h = o->meta.v[i];
+        if (!element_name(h.name))
+            continue;
+        buf_printf(b, "<%.*s>", STR_FMT(h.name));
+        xml_escape(b, h.value);
+        buf_printf(b, "</%.*s>", STR_FMT(h.name));
+    }
+    buf_puts(b, "</UserMetadata>");
+    xml_elem(b, "UserTags", o->tags);
+}
+
 static void contents(struct list *l, const struct list_entry *e)
 {
     struct buf *b = &l->xml;
     char date[CLOCK_ISO_MS_LEN], etag[ETAG_MAX];
+    bool version = l->kind == LIST_VERSIONS;
     clock_iso_ms(e->object.mtime_ns, date);
-    buf_puts(b, "<Contents>");
+    buf_puts(b, version ? "<Version>" : "<Contents>");
     name_elem(l, "Key", e->key);
+    if (version)
+        buf_puts(b, "<VersionId>null</VersionId><IsLatest>true</IsLatest>");
     xml_elem(b, "LastModified", str_n(date, sizeof date));
     buf_printf(b, "<ETag>&#34;%.*s&#34;</ETag>", (int)object_etag(&e->object, etag), etag);
     xml_elem_u64(b, "Size", e->object.size);
@@ -54,7 +91,9 @@ static void contents(struct list *l, const struct list_entry *e)
         buf_puts(b, S3_OWNER);
     struct str class = header_value(&e->object.meta, STR("x-amz-storage-class"));
     xml_elem(b, "StorageClass", class.n ? class : STR("STANDARD"));
-    buf_puts(b, "</Contents>");
+    if (l->metadata)
+        metadata(l, &e->object);
+    buf_puts(b, version ? "</Version>" : "</Contents>");
 }
 
 /* Continuation tokens are the last name of the page before, in base64: opaque to clients, stateless here. */
@@ -65,9 +104,24 @@ static void token_elem(struct list *l, struct str name)
     buf_puts(&l->xml, "</NextContinuationToken>");
 }
 
+static void version_markers(struct list *l, const struct list_page *page)
+{
+    name_elem(l, "KeyMarker", l->marker);
+    xml_elem(&l->xml, "VersionIdMarker", l->version_marker);
+    if (!page->truncated)
+        return;
+    name_elem(l, "NextKeyMarker", page->next);
+    if (!page->entries[page->n - 1].is_prefix)
+        buf_puts(&l->xml, "<NextVersionIdMarker>null</NextVersionIdMarker>");
+}
+
 static void markers(struct list *l, const struct list_page *page)
 {
-    if (!l->v2) {
+    if (l->kind == LIST_VERSIONS) {
+        version_markers(l, page);
+        return;
+    }
+    if (l->kind == LIST_V1) {
         name_elem(l, "Marker", l->marker);
         if (page->truncated)
             name_elem(l, "NextMarker", page->next);
@@ -85,7 +139,9 @@ static void markers(struct list *l, const struct list_page *page)
 static void render(struct s3_req *r, struct list *l, const struct list_page *page)
 {
     struct buf *b = &l->xml;
-    buf_puts(b, XML_PROLOG "<ListBucketResult xmlns=\"" XML_S3_NS "\">");
+    bool versions = l->kind == LIST_VERSIONS;
+    buf_puts(b, versions ? XML_PROLOG "<ListVersionsResult xmlns=\"" XML_S3_NS "\">"
+                         : XML_PROLOG "<ListBucketResult xmlns=\"" XML_S3_NS "\">");
     xml_elem(b, "Name", r->bucket_name);
     name_elem(l, "Prefix", l->q.prefix);
     markers(l, page);
@@ -104,7 +160,7 @@ static void render(struct s3_req *r, struct list *l, const struct list_page *pag
         }
     if (l->url)
         buf_puts(b, "<EncodingType>url</EncodingType>");
-    buf_puts(b, "</ListBucketResult>");
+    buf_puts(b, versions ? "</ListVersionsResult>" : "</ListBucketResult>");
 }
 
 static void list_job(struct s3_req *r)
@@ -138,7 +194,7 @@ static void list_done(struct s3_req *r)
 {
     struct list *l = r->op_state;
     if (l->res != STORE_OK) {
-        log_error("s3", "ListObjects %.*s: %s", STR_FMT(r->bucket_name), l->why.text);
+        log_error("s3", "%s %.*s: %s", r->op->name, STR_FMT(r->bucket_name), l->why.text);
         s3_fail(r, s3_store_error(l->res));
     } else if (l->xml.failed) {
         s3_fail(r, S3E_INTERNAL);
@@ -170,10 +226,24 @@ static bool decode_token(struct s3_req *r, struct list *l)
     return true;
 }
 
+/* A version behind which nothing of its key is left, or none: the page begins with the next key. */
+static const char *version_params(struct s3_req *r, struct list *l)
+{
+    l->owner = true;
+    s3_query(r, "key-marker", &l->marker);
+    s3_query(r, "version-id-marker", &l->version_marker);
+    l->q.after = l->marker;
+    if (l->version_marker.n && !l->marker.n)
+        return "A version-id marker cannot be specified without a key marker.";
+    if (l->version_marker.n && !str_eq(l->version_marker, STR("null")) &&
+        !version_id_valid(l->version_marker))
+        return "Invalid version id specified";
+    return NULL;
+}
+
 static const char *list_params(struct s3_req *r, struct list *l)
 {
     struct str v;
-    l->v2 = s3_query(r, "list-type", &v) && str_eq(v, STR("2"));
     s3_query(r, "prefix", &l->q.prefix);
     s3_query(r, "delimiter", &l->q.delimiter);
     if (s3_query(r, "encoding-type", &v) && v.n) {
@@ -183,8 +253,13 @@ static const char *list_params(struct s3_req *r, struct list *l)
     }
     if (!max_keys(r, &l->q.max))
         return "Argument maxKeys must be an integer between 0 and 2147483647";
-    l->owner = !l->v2 || (s3_query(r, "fetch-owner", &v) && str_eq(v, STR("true")));
-    if (!l->v2) {
+    l->metadata = l->kind != LIST_V1 && s3_query(r, "metadata", &v) && str_eq(v, STR("true"));
+    if (l->metadata && l->q.max > KEYS_MAX_META)
+        l->q.max = KEYS_MAX_META;
+    if (l->kind == LIST_VERSIONS)
+        return version_params(r, l);
+    l->owner = l->kind == LIST_V1 || (s3_query(r, "fetch-owner", &v) && str_eq(v, STR("true")));
+    if (l->kind == LIST_V1) {
         s3_query(r, "marker", &l->marker);
         l->q.after = l->marker;
         return NULL;
@@ -197,9 +272,10 @@ static const char *list_params(struct s3_req *r, struct list *l)
     return NULL;
 }
 
-void op_list_objects(struct s3_req *r)
+static void list(struct s3_req *r, enum list_kind kind)
 {
     struct list *l = ARENA_NEW(r->arena, struct list);
+    l->kind = kind;
     const char *wrong = list_params(r, l);
     if (wrong) {
         s3_fail_msg(r, S3E_INVALID_ARGUMENT, wrong);
@@ -211,4 +287,15 @@ void op_list_objects(struct s3_req *r)
     r->op_state = l;
     r->op_free = list_free;
     s3_work(r, list_job, list_done);
+}
+
+void op_list_objects(struct s3_req *r)
+{
+    struct str v;
+    list(r, s3_query(r, "list-type", &v) && str_eq(v, STR("2")) ? LIST_V2 : LIST_V1);
+}
+
+void op_list_object_versions(struct s3_req *r)
+{
+    list(r, LIST_VERSIONS);
 }

@@ -58,7 +58,7 @@ const struct s3_op s3_ops[] = {
     {"GetBucketTagging",         B, "GET",    "tagging",  NULL, "s3:GetBucketTagging", BODY_NONE, op_canned},
     {"ListMultipartUploads",     B, "GET",    "uploads",  NULL, "s3:ListBucketMultipartUploads", BODY_NONE, NULL},
     {"ListObjectsV2",            B, "GET",    "list-type", NULL, "s3:ListBucket", BODY_NONE, op_list_objects},
-    {"ListObjectVersions",       B, "GET",    "versions", NULL, "s3:ListBucketVersions", BODY_NONE, NULL},
+    {"ListObjectVersions",       B, "GET",    "versions", NULL, "s3:ListBucketVersions", BODY_NONE, op_list_object_versions},
     {"GetBucketPolicyStatus",    B, "GET",    "policyStatus", NULL, "s3:GetBucketPolicyStatus", BODY_NONE, op_canned},
     {"GetBucketInventory",       B, NULL,     "inventory", NULL, "s3:GetInventoryConfiguration", BODY_NONE, NULL},
     {"GetBucketMetrics",         B, NULL,     "metrics",  NULL, "s3:GetMetricsConfiguration", BODY_NONE, NULL},

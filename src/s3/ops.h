@@ -24,7 +24,8 @@ void op_copy_object(struct s3_req *r);    /* copy.c */
 void op_delete_object(struct s3_req *r);  /* delete.c */
 void op_delete_objects(struct s3_req *r); /* deletes.c */
 
-void op_get_object_tagging(struct s3_req *r); /* tagging.c */
+void op_list_object_versions(struct s3_req *r); /* list.c */
+void op_get_object_tagging(struct s3_req *r);   /* tagging.c */
 void op_put_object_tagging(struct s3_req *r);
 void op_delete_object_tagging(struct s3_req *r);
 void op_canned(struct s3_req *r); /* canned.c: what is not configured */
