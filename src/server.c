@@ -191,6 +191,7 @@ static void open_s3(struct server *v)
         .secret_key = str_c(v->settings->root_password),
         .region = str_c(v->settings->region),
         .domains = str_c(v->settings->domain),
+        .cors_origins = str_c(v->settings->cors_origins),
         .server_url = str_c(v->settings->server_url),
     };
     v->s3 = s3_new(&o, v->store, v->delivery, v->work, v->urls[0], str_c(http_address(v->http)));

@@ -15,7 +15,7 @@
 #define SECRET_FILE_MAX 4096
 
 struct texts {
-    char *root_user, *root_password, *region, *server_url, *domain, *disk_reserve;
+    char *root_user, *root_password, *region, *server_url, *domain, *cors_origins, *disk_reserve;
 };
 
 struct setting {
@@ -131,6 +131,8 @@ static const struct setting table[] = {
      "how clients outside reach this server, for events: https://s3.example.com"},
     {"DOMAIN", NULL, false, AT(domain), check_domain,
      "domains for bucket.DOMAIN addressing, separated by commas"},
+    {"API_CORS_ALLOW_ORIGIN", NULL, false, AT(cors_origins), NULL,
+     "web pages that may use this server: origins with '*', separated by commas; default * (all)"},
     {"DISK_RESERVE", NULL, false, AT(disk_reserve), check_size,
      "free space below which new data is refused, in bytes or as 512M, 2G (the smaller of 5 % and 1 GiB)"},
 };
@@ -211,6 +213,7 @@ bool settings_load(struct arena *a, struct settings *out, struct err *e)
         .region = t.region ? t.region : "",
         .server_url = t.server_url ? t.server_url : "",
         .domain = t.domain ? t.domain : "",
+        .cors_origins = t.cors_origins ? t.cors_origins : "*",
         .disk_reserve = -1,
     };
     out->default_credentials = strcmp(out->root_user, DEFAULT_CREDENTIAL) == 0 &&

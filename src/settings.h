@@ -18,6 +18,7 @@ struct settings {
     char *region;             /* "": clients may name any */
     char *server_url;         /* "" or http(s)://host[:port] without a slash at the end */
     char *domain;             /* "" or names in lower case, separated by commas */
+    char *cors_origins;       /* "*", or origins with wildcards, separated by commas */
     int64_t disk_reserve;     /* bytes; -1: the store's own default */
 };
 

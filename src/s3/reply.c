@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/encode.h"
 #include "base/xml.h"
+#include "s3/cors.h"
 #include "s3/request.h"
 
 #define HEADERS_MAX (64u << 10)
@@ -15,6 +16,7 @@ void s3_common_headers(struct s3 *s3, const struct http_req *h, struct buf *out)
     char id[16];
     hex_u64((uint64_t)h->start_real_ns, id);
     buf_str(out, buf_view(&s3->common));
+    cors_headers(s3->cors_origins, &h->headers, out);
     buf_puts(out, "X-Amz-Request-Id: ");
     buf_put(out, id, sizeof id);
     buf_puts(out, "\r\n");

@@ -3,6 +3,7 @@
  * The way of a request: names, operation, signature, permission, body, operation. */
 #include "base/clock.h"
 #include "base/encode.h"
+#include "s3/cors.h"
 #include "s3/emit.h"
 #include "s3/ops.h"
 #include "s3/route.h"
@@ -342,8 +343,8 @@ void s3_head(void *ctx, struct http_req *h)
     r->arena = &h->arena;
     h->app = r;
     hex_u64((uint64_t)h->start_real_ns, r->request_id);
-    if (str_eq(h->method, STR("OPTIONS"))) { /* what no CORS headers ask for */
-        s3_reply(r, 200, str_n(NULL, 0), str_n(NULL, 0));
+    if (str_eq(h->method, STR("OPTIONS"))) {
+        cors_preflight(r);
         return;
     }
     enum s3_error e = prepare(r);

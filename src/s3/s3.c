@@ -48,6 +48,7 @@ struct s3 *s3_new(const struct s3_options *o, struct store *store, struct delive
     s3->work = work;
     s3->region = arena_dup(&s3->arena, o->region);
     s3->domains = arena_dup(&s3->arena, o->domains);
+    s3->cors_origins = arena_dup(&s3->arena, o->cors_origins);
     s3->deployment_id = arena_dup(&s3->arena, str_c(store_deployment_id(store)));
     s3->origin = arena_dup(&s3->arena, o->server_url.n ? o->server_url : origin_default);
     struct auth_config auth = {

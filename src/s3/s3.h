@@ -14,6 +14,8 @@
 struct s3_options {
     struct str access_key, secret_key;
     struct str region;
+    /* MINIO_API_CORS_ALLOW_ORIGIN: comma separated, with '*' and '?'; empty: none. */
+    struct str cors_origins;
     struct str domains;    /* comma separated; virtual-host addressing "bucket.<domain>"; may be empty */
     struct str server_url; /* MINIO_SERVER_URL; empty: origin is made from the listening address */
     size_t body_memory;    /* bytes of small bodies and closures in memory at a time; 0: 64 MiB */
@@ -30,7 +32,7 @@ struct s3 {
     /* Who waits for one kind of memory does not hold up the others: small bodies come at once, an upload takes as long as
      * its client likes. reads: requests that were answered, and wait for the commit of their event. */
     struct budget bodies, uploads, reads;
-    struct str region, domains, deployment_id, origin;
+    struct str region, domains, cors_origins, deployment_id, origin;
     char host_id[64];  /* x-amz-id-2: hex SHA-256 of "host:port" */
     struct buf common; /* reply header lines that every reply carries */
     struct arena arena;

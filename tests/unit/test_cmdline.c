@@ -10,11 +10,24 @@
 #include "settings.h"
 
 static const char *const variables[] = {
-    "OPTS",         "VOLUMES",       "ADDRESS",         "CONSOLE_ADDRESS",
-    "ROOT_USER",    "ROOT_PASSWORD", "ROOT_USER_FILE",  "ROOT_PASSWORD_FILE",
-    "ACCESS_KEY",   "SECRET_KEY",    "ACCESS_KEY_FILE", "SECRET_KEY_FILE",
-    "SITE_REGION",  "REGION",        "SERVER_URL",      "DOMAIN",
+    "OPTS",
+    "VOLUMES",
+    "ADDRESS",
+    "CONSOLE_ADDRESS",
+    "ROOT_USER",
+    "ROOT_PASSWORD",
+    "ROOT_USER_FILE",
+    "ROOT_PASSWORD_FILE",
+    "ACCESS_KEY",
+    "SECRET_KEY",
+    "ACCESS_KEY_FILE",
+    "SECRET_KEY_FILE",
+    "SITE_REGION",
+    "REGION",
+    "SERVER_URL",
+    "DOMAIN",
     "DISK_RESERVE",
+    "API_CORS_ALLOW_ORIGIN",
 };
 
 static int clear_env(void **state)
@@ -272,6 +285,7 @@ static void test_settings(void **state)
         {KEYS ";MINIO_DOMAIN=S3.example.com,b.test", "root", "password", false, "", "",
          "s3.example.com,b.test", -1},
         {KEYS ";BELFRY_DISK_RESERVE=64M", "root", "password", false, "", "", "", 64 << 20},
+        {KEYS ";MINIO_API_CORS_ALLOW_ORIGIN=https://a.test,b*", "root", "password", false, "", "", "", -1},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct arena a;
@@ -289,6 +303,7 @@ static void test_settings(void **state)
         assert_string_equal(s.region, cases[i].region);
         assert_string_equal(s.server_url, cases[i].url);
         assert_string_equal(s.domain, cases[i].domain);
+        assert_string_equal(s.cors_origins, strstr(cases[i].env, "CORS") ? "https://a.test,b*" : "*");
         assert_int_equal(s.disk_reserve, cases[i].reserve);
         (void)clear_env(state);
         arena_release(&a);
