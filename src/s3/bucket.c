@@ -62,18 +62,48 @@ void op_get_bucket_location(struct s3_req *r)
 
 /* --- create --------------------------------------------------------------------------------------------------------- */
 
+/* A change of a bucket, and the event about it. There are no rules before a bucket is created: only listeners hear of it. */
+struct bucket_change {
+    struct event_out *event;
+    bool again;
+};
+
+static void change_match(struct s3_req *r, enum event_name name)
+{
+    struct bucket_change *c = r->op_state;
+    c->event = emit_match(r, name, STR(""));
+    if (c->event)
+        emit_record(r, c->event, NULL, 0);
+}
+
 static bool create_txn(struct kv_txn *t, void *ctx)
 {
     struct s3_req *r = ctx;
+    struct bucket_change *c = r->op_state;
+    c->again = false;
+    r->error = emit_txn_admit(t, r, c->event, &c->again);
+    if (r->error != S3E_NONE || c->again)
+        return false;
     enum store_result res =
         store_txn_bucket_create(t, r->s3->store, r->bucket_name, r->s3->region, clock_real_ns());
     r->error = s3_store_error(res);
-    return res == STORE_OK;
+    if (res != STORE_OK)
+        return false;
+    uint64_t seq = kv_txn_sequence(t);
+    emit_txn_put(t, r, c->event, seq, seq);
+    return true;
 }
+
+static void create_begin(struct s3_req *r);
 
 static void create_done(void *ctx, enum kv_outcome outcome)
 {
     struct s3_req *r = ctx;
+    struct bucket_change *c = r->op_state;
+    if (outcome == KV_ABORTED && c->again) {
+        create_begin(r);
+        return;
+    }
     if (outcome == KV_FAILED)
         r->error = S3E_SLOW_DOWN_WRITE;
     if (r->error == S3E_BUCKET_ALREADY_OWNED && str_ieq(s3_header(r, "x-minio-force-create"), STR("true")))
@@ -100,15 +130,24 @@ static enum s3_error check_location(struct s3_req *r)
     return fits ? S3E_NONE : S3E_INVALID_REGION;
 }
 
+static void create_begin(struct s3_req *r)
+{
+    struct bucket_change *c = r->op_state;
+    change_match(r, EVENT_BUCKET_CREATED);
+    s3_commit(r, create_txn, create_done, 512 + emit_bytes(c->event), 0);
+}
+
 void op_create_bucket(struct s3_req *r)
 {
     enum s3_error e = check_location(r);
     if (e == S3E_NONE)
         e = s3_store_error(store_admit(r->s3->store, 0));
-    if (e != S3E_NONE)
+    if (e != S3E_NONE) {
         s3_fail(r, e);
-    else
-        s3_commit(r, create_txn, create_done, 512, 0);
+        return;
+    }
+    r->op_state = ARENA_NEW(r->arena, struct bucket_change);
+    create_begin(r);
 }
 
 /* --- delete --------------------------------------------------------------------------------------------------------- */
@@ -116,15 +155,34 @@ void op_create_bucket(struct s3_req *r)
 static bool delete_txn(struct kv_txn *t, void *ctx)
 {
     struct s3_req *r = ctx;
+    struct bucket_change *c = r->op_state;
     bool force = str_ieq(s3_header(r, "x-minio-force-delete"), STR("true"));
+    c->again = false;
+    r->error = emit_txn_check(t, r, &c->again);
+    if (r->error == S3E_NONE && !c->again)
+        r->error = emit_txn_admit(t, r, c->event, &c->again);
+    if (r->error != S3E_NONE || c->again)
+        return false;
     enum store_result res = store_txn_bucket_delete(t, r->s3->store, r->bucket_name, force);
     r->error = res == STORE_MISSING ? S3E_NO_SUCH_BUCKET : s3_store_error(res);
-    return res == STORE_OK;
+    if (res != STORE_OK)
+        return false;
+    uint64_t seq = kv_txn_sequence(t);
+    emit_txn_put(t, r, c->event, seq, seq);
+    return true;
 }
+
+static void delete_begin(struct s3_req *r);
 
 static void delete_done(void *ctx, enum kv_outcome outcome)
 {
     struct s3_req *r = ctx;
+    struct bucket_change *c = r->op_state;
+    if (outcome == KV_ABORTED && c->again) {
+        if (s3_renew_bucket(r))
+            delete_begin(r);
+        return;
+    }
     if (outcome == KV_FAILED)
         r->error = S3E_SLOW_DOWN_WRITE;
     if (r->error != S3E_NONE) {
@@ -135,7 +193,21 @@ static void delete_done(void *ctx, enum kv_outcome outcome)
     s3_reply(r, 204, str_n(NULL, 0), str_n(NULL, 0));
 }
 
+static void delete_begin(struct s3_req *r)
+{
+    struct bucket_change *c = r->op_state;
+    change_match(r, EVENT_BUCKET_REMOVED);
+    if (!emit_fits(c->event))
+        s3_fail(r, S3E_METADATA_TOO_LARGE);
+    else
+        s3_commit(r, delete_txn, delete_done, 512 + emit_bytes(c->event), 0);
+}
+
+/* Rules go with their bucket: those that name its removal are the last to be asked. */
 void op_delete_bucket(struct s3_req *r)
 {
-    s3_commit(r, delete_txn, delete_done, 512, 0);
+    if (!s3_need_bucket(r))
+        return;
+    r->op_state = ARENA_NEW(r->arena, struct bucket_change);
+    delete_begin(r);
 }

@@ -41,7 +41,8 @@ static struct str source_ip(struct s3_req *r)
 
 struct event_out *emit_match(struct s3_req *r, enum event_name name, struct str key)
 {
-    if (!r->bucket->compiled || header_count(&r->http->headers, STR("x-minio-source-replication-request")))
+    if (!r->bucket || !r->bucket->compiled ||
+        header_count(&r->http->headers, STR("x-minio-source-replication-request")))
         return NULL;
     uint64_t generation = delivery_generation(r->s3->delivery);
     struct target_set set;

@@ -22,7 +22,7 @@ struct event_out {
     struct str version_id;
 };
 
-/* Matches the rules of r->bucket. NULL: nobody wants it. */
+/* Matches the rules of r->bucket (NULL: it did not exist before). NULL: nobody wants it. */
 struct event_out *emit_match(struct s3_req *r, enum event_name name, struct str key);
 /* Builds the record. object: NULL for removals; content_length < 0: left out. mtime is not used: eventTime is now. */
 void emit_record(struct s3_req *r, struct event_out *ev, const struct object *object, int64_t content_length);

@@ -233,6 +233,16 @@ def test_conditional_deletes(bench):
     assert [p.key.split("/", 1)[1] for p in bench.posts(6)] == ["a", "b", "missing", "a", "b", "last"]
 
 
+def test_removal_of_a_bucket(bench):
+    """Nobody's rule knows of a bucket before it is made; of its end the bucket's own rules know."""
+    assert bench.s3.set_rules(bench.bucket, rule(arn("1"), "s3:BucketRemoved:*")).status == 200
+    bench.request("PUT", "k", body=b"x")
+    assert bench.request("DELETE", None, target=f"/{bench.bucket}").status == 409
+    bench.request("DELETE", "k")
+    assert bench.request("DELETE", None, target=f"/{bench.bucket}").status == 204
+    bench.match(bench.posts(1)[0], "s3:BucketRemoved:*", "", content_length=0)
+
+
 def test_what_says_nothing(bench, hook_receiver):
     """Reads that fail, conditions that do not hold, listings: no event; the one after them arrives first."""
     bench.request("PUT", "k", body=b"hello")
