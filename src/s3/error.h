@@ -158,6 +158,8 @@
     X(INVALID_TAGGING, 400, "InvalidArgument", \
       "The header x-amz-tagging must be encoded as URL query parameters.") \
     X(INVALID_VERSION_ID, 400, "InvalidArgument", "Invalid version id specified") \
+    X(ANONYMOUS_OVERRIDES, 400, "InvalidRequest", \
+      "Request specific response headers cannot be used for anonymous GET requests.") \
     X(BUCKET_ALREADY_OWNED, 409, "BucketAlreadyOwnedByYou", \
       "Your previous request to create the named bucket succeeded and you already own it.") \
     X(BUCKET_NOT_EMPTY, 409, "BucketNotEmpty", "The bucket you tried to delete is not empty") \

@@ -141,6 +141,17 @@ static void user_header(struct buf *out, struct header h)
     header_text(out, h.value);
 }
 
+bool meta_overrides(const struct s3_req *r)
+{
+    struct str value, method = r->http->method;
+    if (r->scope != SCOPE_OBJECT || !(str_eq(method, STR("GET")) || str_eq(method, STR("HEAD"))))
+        return false;
+    for (size_t k = 0; k < KEPT_N; k++)
+        if (s3_query(r, kept[k].override, &value))
+            return true;
+    return false;
+}
+
 void meta_to_headers(struct s3_req *r, const struct object *o, bool whole, struct buf *out)
 {
     struct str value;

@@ -16,6 +16,8 @@ enum s3_error meta_from_headers(struct s3_req *r, const struct headers *h, struc
 /* Reply header lines of an object: stored metadata, ETag, Last-Modified, response-* overrides of the query, number of tags,
  * checksum when asked for and `whole`. */
 void meta_to_headers(struct s3_req *r, const struct object *o, bool whole, struct buf *out);
+/* Does the query of a GET or HEAD ask for other header values (response-content-type ...)? */
+bool meta_overrides(const struct s3_req *r);
 /* ETag and Last-Modified lines alone (304, 412). */
 void meta_validators(const struct object *o, struct buf *out);
 

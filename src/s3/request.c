@@ -5,6 +5,7 @@
 #include "base/encode.h"
 #include "s3/cors.h"
 #include "s3/emit.h"
+#include "s3/meta.h"
 #include "s3/ops.h"
 #include "s3/route.h"
 #include "s3/upload.h"
@@ -290,6 +291,8 @@ static enum s3_error authenticate(struct s3_req *r)
         return S3E_SIGNATURE_DOES_NOT_MATCH;
     struct str resource =
         arena_printf(r->arena, "%.*s%s%.*s", STR_FMT(r->bucket_name), r->key.n ? "/" : "", STR_FMT(r->key));
+    if (!r->id.access_key.n && meta_overrides(r))
+        return S3E_ANONYMOUS_OVERRIDES;
     return allowed(&r->id, str_c(r->op->action), resource, NULL) ? S3E_NONE : S3E_ACCESS_DENIED;
 }
 
