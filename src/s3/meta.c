@@ -97,7 +97,7 @@ enum s3_error meta_from_headers(struct s3_req *r, const struct headers *h, struc
         if (!meta_join(r->arena, o, name, h->v[i].value))
             meta_add(o, name, h->v[i].value);
     }
-    return tags_from_header(r->arena, s3_header(r, "x-amz-tagging"), &o->tags);
+    return tags_from_header(r->arena, header_value(h, STR("x-amz-tagging")), &o->tags);
 }
 
 enum s3_error meta_from_request(struct s3_req *r, struct object *o)

@@ -13,6 +13,7 @@
 #include "s3/policy_form.h"
 #include "s3/put.h"
 #include "s3/route.h"
+#include "s3/tags.h"
 
 /* The bounds that a head has (request.c), for the fields that are kept with the object. */
 #define KEPT_MAX  (8u << 10)
@@ -95,8 +96,6 @@ static enum s3_error check_unbuilt(const struct post *p)
     struct str acl = field(p, "acl");
     if (acl.n && !str_eq(acl, STR("private")) && !str_eq(acl, STR("bucket-owner-full-control")))
         return S3E_NOT_IMPLEMENTED;
-    if (field(p, "tagging").p)
-        return S3E_NOT_IMPLEMENTED;
     return s3_check_unbuilt(&p->fields);
 }
 
@@ -111,7 +110,10 @@ static enum s3_error take_meta(struct s3_req *r, struct post *p)
         if (str_starts(o->meta.v[i].name, STR("X-Amz-Meta-")))
             user += n;
     }
-    return e == S3E_NONE && (all > KEPT_MAX || user > META_MAX) ? S3E_METADATA_TOO_LARGE : e;
+    if (e == S3E_NONE && (all > KEPT_MAX || user > META_MAX))
+        e = S3E_METADATA_TOO_LARGE;
+    struct str tags = field(p, "tagging");
+    return e == S3E_NONE && tags.n ? tags_from_xml(r->arena, tags, &o->tags) : e;
 }
 
 /* An address that may stand in a Location header; any other is as if it were not there. */

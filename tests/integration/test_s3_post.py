@@ -112,6 +112,12 @@ def test_fields(server, s3, bucket):
     assert s3.head(bucket, "other").status == 404
 
 
+def test_tags(server, s3, bucket):
+    tags = "<Tagging><TagSet><Tag><Key>a</Key><Value>1</Value></Tag><Tag><Key>b</Key><Value/></Tag></TagSet></Tagging>"
+    assert post(server, bucket, {"key": "k", "tagging": tags}, ["starts-with", "$tagging", ""]).status == 204
+    assert s3.head(bucket, "k").get("x-amz-tagging-count") == "2"
+
+
 @pytest.mark.parametrize("filename,key", [("f.txt", "up/f.txt/f.txt"), ("C:\\\\dir\\\\f.txt", "up/f.txt/f.txt"),
                                           ("/etc/f.txt", "up/f.txt/f.txt"), ("", "up//"), ("${filename}", None)])
 def test_filename(server, s3, bucket, filename, key):
@@ -210,6 +216,9 @@ REFUSED = [     # name, fields beside the key, conditions, status, code
     ("unknown-operator", {}, [["like", "$key", "a"]], 400, "InvalidPolicyDocument"),
     ("storage-class", {"x-amz-storage-class": "PLATINUM"}, [["starts-with", "$x-amz-storage-class", ""]], 400,
      "InvalidStorageClass"),
+    ("tags", {"tagging": "<Tagging><TagSet><Tag><Key></Key><Value>1</Value></Tag></TagSet></Tagging>"},
+     [["starts-with", "$tagging", ""]], 400, "InvalidTag"),
+    ("tags-xml", {"tagging": "a=1"}, [["starts-with", "$tagging", ""]], 400, "MalformedXML"),
     ("acl", {"acl": "public-read"}, [["starts-with", "$acl", ""]], 501, "NotImplemented"),
     ("encryption", {"x-amz-server-side-encryption": "AES256"}, [["starts-with", "$x-amz-server-side-encryption", ""]], 501,
      "NotImplemented"),
