@@ -147,6 +147,22 @@ static bool signature_right(struct auth *a, const struct claim *c, struct str ca
     return true;
 }
 
+/* AWS sorts the values of a repeated name; MinIO's clients, and its server, leave them in the order of the query. */
+static enum auth_result check_as_sent(struct auth *a, const struct auth_request *r, const struct claim *c,
+                                      const struct sigv4_names *names, struct str payload_hash,
+                                      struct arena *scratch, struct str sorted, struct auth_payload *p)
+{
+    struct auth_request as_sent = *r;
+    struct buf canonical;
+    as_sent.query_as_sent = true;
+    buf_init(&canonical, CANON_MAX);
+    bool right = sigv4_canon_request(&canonical, &as_sent, names, payload_hash, scratch) == AUTH_OK &&
+                 !str_eq(buf_view(&canonical), sorted) &&
+                 signature_right(a, c, buf_view(&canonical), p->signing_key, p->seed);
+    buf_release(&canonical);
+    return right ? AUTH_OK : AUTH_BAD_SIGNATURE;
+}
+
 static enum auth_result check_signature(struct auth *a, const struct auth_request *r, const struct claim *c,
                                         struct str payload_hash, struct arena *scratch,
                                         struct auth_payload *p)
@@ -162,7 +178,7 @@ static enum auth_result check_signature(struct auth *a, const struct auth_reques
     (void)buf_reserve(&canonical, 1024);
     result = sigv4_canon_request(&canonical, r, &names, payload_hash, scratch);
     if (result == AUTH_OK && !signature_right(a, c, buf_view(&canonical), p->signing_key, p->seed))
-        result = AUTH_BAD_SIGNATURE;
+        result = check_as_sent(a, r, c, &names, payload_hash, scratch, buf_view(&canonical), p);
     buf_release(&canonical);
     memcpy(p->date, c->date, sizeof(p->date));
     p->scope = c->credential.scope;

@@ -51,7 +51,8 @@ struct auth_request {
     int64_t now_ns;
     /* ListBuckets, GetBucketLocation and the admin interface take any region, also an empty one */
     bool region_free;
-    bool has_body; /* a body follows (Content-Length > 0 or chunked) */
+    bool has_body;      /* a body follows (Content-Length > 0 or chunked) */
+    bool query_as_sent; /* auth's own: values of a repeated name stay in the order of the query */
 };
 
 struct auth_identity {

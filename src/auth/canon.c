@@ -61,17 +61,25 @@ static int pair_cmp(const void *va, const void *vb)
     return r ? r : str_cmp(a->value, b->value);
 }
 
+/* Values of one name in the order of the query: they were all encoded into one buffer, one behind the other. */
+static int pair_cmp_as_sent(const void *va, const void *vb)
+{
+    const struct header *a = va, *b = vb;
+    int r = str_cmp(a->name, b->name);
+    return r ? r : (a->name.p > b->name.p) - (a->name.p < b->name.p);
+}
+
 /* Few pairs that come nearly sorted are the rule; many may come from somebody who hopes for quadratic time. */
-static void sort_pairs(struct header *v, size_t n)
+static void sort_pairs(struct header *v, size_t n, int (*cmp)(const void *, const void *))
 {
     if (n > 32) {
-        qsort(v, n, sizeof(*v), pair_cmp);
+        qsort(v, n, sizeof(*v), cmp);
         return;
     }
     for (size_t i = 1; i < n; i++) {
         struct header x = v[i];
         size_t at = i;
-        for (; at > 0 && pair_cmp(&x, &v[at - 1]) < 0; at--)
+        for (; at > 0 && cmp(&x, &v[at - 1]) < 0; at--)
             v[at] = v[at - 1];
         v[at] = x;
     }
@@ -105,7 +113,8 @@ static bool encode_pairs(struct buf *tmp, struct str raw, struct headers *q)
     return true;
 }
 
-bool auth_canon_query(struct buf *out, struct str raw_query, struct arena *scratch)
+static bool canon_query(struct buf *out, struct str raw_query, struct arena *scratch,
+                        int (*cmp)(const void *, const void *))
 {
     if (raw_query.n == 0)
         return true;
@@ -117,7 +126,7 @@ bool auth_canon_query(struct buf *out, struct str raw_query, struct arena *scrat
     buf_init(&tmp, raw_query.n * 3);
     bool good = buf_reserve(&tmp, raw_query.n * 3) && encode_pairs(&tmp, raw_query, &q);
     if (good) {
-        sort_pairs(q.v, q.n);
+        sort_pairs(q.v, q.n, cmp);
         for (size_t i = 0; i < q.n; i++) {
             if (i)
                 buf_char(out, '&');
@@ -128,6 +137,11 @@ bool auth_canon_query(struct buf *out, struct str raw_query, struct arena *scrat
     }
     buf_release(&tmp);
     return good;
+}
+
+bool auth_canon_query(struct buf *out, struct str raw_query, struct arena *scratch)
+{
+    return canon_query(out, raw_query, scratch, pair_cmp);
 }
 
 static bool is_blank(char c)
@@ -194,7 +208,7 @@ enum auth_result sigv4_canon_request(struct buf *out, const struct auth_request 
     buf_char(out, '\n');
     bool good = auth_canon_path(out, r->path);
     buf_char(out, '\n');
-    good = good && auth_canon_query(out, r->query, a);
+    good = good && canon_query(out, r->query, a, r->query_as_sent ? pair_cmp_as_sent : pair_cmp);
     buf_char(out, '\n');
     if (!good) /* a broken escape: nobody can have signed that */
         return AUTH_BAD_SIGNATURE;
