@@ -61,13 +61,18 @@ static bool wants_read(const struct http_conn *c)
 {
     if (c->eof)
         return false;
-    return c->state == CONN_REQUEST ? body_wanted(c->req) : c->state != CONN_HANDSHAKE;
+    if (c->state != CONN_REQUEST)
+        return c->state != CONN_HANDSHAKE;
+    /* A patient stream is read to see the peer go; what else comes is one piece, kept for when the stream is over. */
+    return body_wanted(c->req) || (c->req->streaming && c->req->patient && c->in_n == 0);
 }
 
 static enum timer_kind waiting_for(const struct http_conn *c)
 {
     if (c->state != CONN_REQUEST)
-        return c->timer;            /* set where the state was entered */
+        return c->timer; /* set where the state was entered */
+    if (c->req->streaming && c->req->patient)
+        return TIMER_NONE;
     if (out_pending(c) || c->yield) /* who gave way waits for room in the socket, too */
         return TIMER_WRITE;
     if (!wants_read(c))
@@ -226,7 +231,7 @@ void conn_continue(struct http_conn *c)
 static void on_eof(struct http_conn *c)
 {
     c->eof = true;
-    if (c->state == CONN_REQUEST && c->req->pub.replied && !c->req->reply_sent)
+    if (c->state == CONN_REQUEST && c->req->pub.replied && !c->req->reply_sent && !c->req->patient)
         c->req->pub.keep_alive = false; /* only the reply is still to be sent */
     else
         conn_close(c);

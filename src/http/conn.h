@@ -117,6 +117,7 @@ struct request {
     uint64_t pushed, body_sent;
     struct http_producer producer;
     bool streaming, asked, ended, failed, pumping;
+    bool patient; /* the stream may take as long as it likes */
     struct request *next;
 };
 

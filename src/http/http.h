@@ -154,6 +154,11 @@ struct http_producer {
 };
 void http_reply_stream(struct http_req *r, int status, struct str headers, int64_t length,
                        const struct http_producer *p);
+/* Before http_reply_stream, for a stream that may be silent, or its reader slow, for as long as they like: no time-out ends
+ * it, only that its peer is gone, which is noticed (a peer that ends its side is gone, too). */
+void http_stream_patient(struct http_req *r);
+/* Ends the connection at once, in the middle of the stream. */
+void http_cut(struct http_req *r);
 void http_push(struct http_req *r, struct str bytes);
 void http_push_pinned(struct http_req *r, struct str bytes, void (*free_bytes)(void *), void *arg);
 /* n bytes of fd at offset, by sendfile on plain connections, read and encrypted on TLS; fd stays the caller's and must

@@ -234,6 +234,17 @@ void http_reply_stream(struct http_req *pub, int status, struct str headers, int
     pump(c, r);
 }
 
+void http_stream_patient(struct http_req *pub)
+{
+    request_of(pub)->patient = true;
+}
+
+void http_cut(struct http_req *pub)
+{
+    if (!pub->gone && pub->conn)
+        conn_close(pub->conn);
+}
+
 static struct http_conn *push_begin(struct http_req *pub, size_t n)
 {
     struct request *r = request_of(pub);

@@ -38,7 +38,7 @@ struct job {
     struct http_req *r;
     struct buf body;
     uint64_t total, sent;
-    bool chunked, pause, file;
+    bool chunked, pause, file, silent;
     char mode;
 };
 
@@ -68,6 +68,8 @@ static void produce(struct http_req *r)
 {
     struct job *j = r->app;
     size_t n = j->total - j->sent < 50000 ? (size_t)(j->total - j->sent) : 50000;
+    if (j->silent)
+        return;
     if (n == 0) {
         http_push_end(r);
         return;
@@ -171,7 +173,10 @@ static void app_stream(struct http_req *r, struct job *j)
     j->total = n;
     j->file = str_find(r->query, STR("file")) >= 0;
     j->pause = str_find(r->query, STR("slow")) >= 0;
+    j->silent = str_find(r->query, STR("silent")) >= 0;
     j->mode = 's';
+    if (str_find(r->query, STR("patient")) >= 0)
+        http_stream_patient(r);
     bool unknown = str_find(r->query, STR("chunked")) >= 0;
     http_reply_stream(r, 200, STR("X-Stream: yes\r\n"), unknown ? -1 : (int64_t)n, &producer);
 }

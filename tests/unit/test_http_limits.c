@@ -68,6 +68,41 @@ static void test_trickle(void **state)
     rig_close(&rig);
 }
 
+/* A patient stream outlives its silence, and a reader that takes nothing for as long as it likes; it does not outlive
+ * its peer, and what the peer sends meanwhile waits. */
+static void test_patient_stream(void **state)
+{
+    (void)state;
+    rig_open(&rig, hasty);
+    struct client silent = dial(&rig), slow = dial(&rig), pipes = dial(&rig);
+    say(&silent, STR("GET /stream?n=1&chunked&silent&patient HTTP/1.1\r\nHost: h\r\n\r\n"));
+    say(&slow, STR("GET /stream?n=30000000&chunked&patient HTTP/1.1\r\nHost: h\r\n\r\n"));
+    say(&pipes, STR("GET /stream?n=30000000&chunked&patient HTTP/1.1\r\nHost: h\r\n\r\n"));
+    for (int i = 0; i < 20; i++)
+        say(&pipes, GET_HELLO);
+    WAIT_FOR(rig.heads == 3);
+    int64_t start = clock_mono_ms();
+    WAIT_FOR(clock_mono_ms() > start + 900);
+    assert_int_equal(rig.dones, 0);
+    struct client *readers[] = {&slow, &pipes};
+    for (int i = 0; i < 2; i++) {
+        struct answer a = listen_to(readers[i], false);
+        assert_true(!a.ended && a.body.len == 30000000 && is_pattern(&a.body));
+        buf_release(&a.body);
+    }
+    for (int i = 0; i < 20; i++) {
+        struct answer a = listen_to(&pipes, false);
+        assert_int_equal(a.status, 200);
+        buf_release(&a.body);
+    }
+    assert_int_equal(rig.not_ok, 0);
+    hang_up(&silent, false);
+    WAIT_FOR(rig.not_ok == 1);
+    hang_up(&slow, false);
+    hang_up(&pipes, false);
+    rig_close(&rig);
+}
+
 /* A request that is worked on has no deadline of ours. */
 static void test_no_deadline_while_held(void **state)
 {
@@ -274,6 +309,7 @@ int main(void)
         cmocka_unit_test(test_idle_memory), /* first, while the heap is small */
         cmocka_unit_test(test_deadlines),
         cmocka_unit_test(test_trickle),
+        cmocka_unit_test(test_patient_stream),
         cmocka_unit_test(test_no_deadline_while_held),
         cmocka_unit_test(test_connection_limit),
         cmocka_unit_test(test_descriptors_used_up),
