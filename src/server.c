@@ -35,6 +35,7 @@ struct server {
     struct http_server *http;
     struct store *store;
     struct delivery *delivery;
+    struct listen *listen;
     struct s3 *s3;
     const char *certs_dir; /* NULL: none */
     struct str *urls;
@@ -181,7 +182,11 @@ static int open_store(struct server *v)
         return fail(EXIT_DIRECTORY, e.text);
     struct delivery_options d = {.region = str_c(v->settings->region), .certs_dir = v->certs_dir};
     v->delivery = delivery_open(store_kv(v->store), &d, &e);
-    return v->delivery ? EXIT_OK : fail(EXIT_DIRECTORY, e.text);
+    if (!v->delivery)
+        return fail(EXIT_DIRECTORY, e.text);
+    struct listen_options l = {.history = listen_history_setting()};
+    v->listen = listen_new(store_kv(v->store), &l, &e);
+    return v->listen ? EXIT_OK : fail(EXIT_DIRECTORY, e.text);
 }
 
 static void open_s3(struct server *v)
@@ -195,6 +200,7 @@ static void open_s3(struct server *v)
         .server_url = str_c(v->settings->server_url),
     };
     v->s3 = s3_new(&o, v->store, v->delivery, v->work, v->urls[0], str_c(http_address(v->http)));
+    v->s3->listen = v->listen;
     v->admin.s3 = v->s3;
     s3_warn_lost_rules(v->s3);
 }
@@ -305,6 +311,7 @@ static void finish(struct server *v)
         http_free(v->http);
     if (v->s3)
         s3_free(v->s3);
+    listen_free(v->listen);
     if (v->store)
         store_close(v->store);
     arena_release(&v->arena);

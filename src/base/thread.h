@@ -15,6 +15,7 @@ enum mutex_rank {
     RANK_SENDER = 30,    /* event/: one sender's state */
     RANK_BUCKETS = 40,   /* store/: table of buckets */
     RANK_STORE = 50,     /* store/: janitor, space */
+    RANK_LISTEN = 55,    /* event/: listeners */
     RANK_PINS = 60,      /* blob/: pinned blobs */
     RANK_COMMITTER = 70, /* kv/: queue of closures */
     RANK_WORK = 80,      /* base/: queue of workers */

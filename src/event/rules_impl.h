@@ -30,6 +30,11 @@ struct rule_configs {
 /* A document as structs; its own faults only, in the order of the document. Strings in the arena. */
 enum rules_error rules_read(struct arena *a, struct str xml, struct rule_configs *out, const char **message);
 
+/* What a filter's value may be: at most 1,024 bytes of UTF-8, no backslash, no "." or ".." segment. */
+bool rules_filter_value_ok(struct str v);
+/* S3's texts for what is wrong with a filter or an event. */
+extern const char rules_bad_event[], rules_bad_filter_value[], rules_two_prefixes[], rules_two_suffixes[];
+
 /* prefix and suffix as one pattern. In the arena. */
 struct str rules_pattern(struct arena *a, struct str prefix, struct str suffix);
 

@@ -11,7 +11,7 @@
 #define NODES_MAX    65536
 #define FILTER_MAX   1024
 
-static const char bad_event[] = "A specified event is not supported for notifications.";
+const char rules_bad_event[] = "A specified event is not supported for notifications.";
 static const char bad_arn[] = "A specified destination ARN does not exist or is not well-formed. Verify the "
                               "destination ARN.";
 static const char bad_region[] =
@@ -23,9 +23,9 @@ static const char duplicate_config[] = "An object key name filtering rule define
 static const char duplicate_event[] =
     "Configurations overlap. Configurations on the same bucket cannot share a common event type.";
 static const char bad_filter_name[] = "filter rule name must be either prefix or suffix";
-static const char two_prefixes[] = "Cannot specify more than one prefix rule in a filter.";
-static const char two_suffixes[] = "Cannot specify more than one suffix rule in a filter.";
-static const char bad_filter_value[] =
+const char rules_two_prefixes[] = "Cannot specify more than one prefix rule in a filter.";
+const char rules_two_suffixes[] = "Cannot specify more than one suffix rule in a filter.";
+const char rules_bad_filter_value[] =
     "Size of filter rule value cannot exceed 1024 bytes in UTF-8 representation";
 static const char no_topics[] = "MinIO server does not support Topic or Cloud Function based notifications.";
 static const char malformed[] =
@@ -52,7 +52,7 @@ bool arn_parse(struct str text, struct arn *out)
 
 /* --- reading ------------------------------------------------------------------------------------------------------ */
 
-static bool filter_value_ok(struct str v)
+bool rules_filter_value_ok(struct str v)
 {
     struct str rest = v, segment;
     if (v.n > FILTER_MAX || !str_utf8_valid(v) || str_chr(v, '\\') >= 0)
@@ -71,14 +71,15 @@ static enum rules_error read_filter(const struct xml_node *filter, struct rule_c
         struct str name = xml_text(r, "Name"), value = xml_text(r, "Value");
         if (!str_eq(name, STR("prefix")) && !str_eq(name, STR("suffix")))
             return fault(RULES_INVALID_ARGUMENT, bad_filter_name, message);
-        if (!filter_value_ok(value))
-            return fault(RULES_INVALID_ARGUMENT, bad_filter_value, message);
+        if (!rules_filter_value_ok(value))
+            return fault(RULES_INVALID_ARGUMENT, rules_bad_filter_value, message);
     }
     for (const struct xml_node *r = xml_child(key, "FilterRule"); r; r = xml_next(r, "FilterRule")) {
         bool suffix = str_eq(xml_text(r, "Name"), STR("suffix"));
         for (size_t i = 0; i < c->n_filter; i++)
             if (c->filter[i].suffix == suffix)
-                return fault(RULES_INVALID_ARGUMENT, suffix ? two_suffixes : two_prefixes, message);
+                return fault(RULES_INVALID_ARGUMENT, suffix ? rules_two_suffixes : rules_two_prefixes,
+                             message);
         c->filter[c->n_filter++] = (struct rule_filter){suffix, xml_text(r, "Value")};
     }
     return RULES_OK;
@@ -87,7 +88,7 @@ static enum rules_error read_filter(const struct xml_node *filter, struct rule_c
 static enum rules_error read_event(struct str text, struct rule_config *c, const char **message)
 {
     if (event_mask(text) == 0)
-        return fault(RULES_INVALID_ARGUMENT, bad_event, message);
+        return fault(RULES_INVALID_ARGUMENT, rules_bad_event, message);
     for (size_t i = 0; i < c->n_events; i++)
         if (str_eq(c->events[i], text))
             return fault(RULES_INVALID_ARGUMENT, duplicate_event, message);

@@ -71,6 +71,7 @@ struct bucket_change {
 static void change_match(struct s3_req *r, enum event_name name)
 {
     struct bucket_change *c = r->op_state;
+    r->listen_generation = 0;
     c->event = emit_match(r, name, STR(""));
     if (c->event)
         emit_record(r, c->event, NULL, 0);
@@ -114,6 +115,11 @@ static void create_done(void *ctx, enum kv_outcome outcome)
     }
     struct str location = arena_printf(r->arena, "Location: /%.*s\r\n", STR_FMT(r->bucket_name));
     s3_reply(r, 200, location, str_n(NULL, 0));
+}
+
+static void create_begin(struct s3_req *r)
+{
+    s3_commit(r, create_txn, create_done, match_bucket(r, EVENT_BUCKET_CREATED), 0);
 }
 
 static enum s3_error check_location(struct s3_req *r)

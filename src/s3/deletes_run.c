@@ -106,8 +106,7 @@ static struct part *make_part(struct s3_req *r, struct delete_run *run, size_t f
     size_t rows = 0, bytes = 0, written = 0, i = from;
     for (; i < run->n; i++) {
         const struct event_out *ev = run->entries[i].event;
-        size_t row = ROWS_PER_KEY + (ev ? OUTBOX_ROWS(ev->targets.n) : 0),
-               byte = emit_bytes(ev) + 2 * EMIT_OBJECT_ROW;
+        size_t row = ROWS_PER_KEY + emit_rows(ev), byte = emit_bytes(ev) + 2 * EMIT_OBJECT_ROW;
         if (i > from && (rows + row > ROWS_MAX || bytes + byte > BYTES_MAX))
             break;
         rows += row;
@@ -132,7 +131,7 @@ static bool match_all(struct s3_req *r, struct delete_run *run)
         e->event = e->error == S3E_NONE ? emit_match(r, EVENT_REMOVED_DELETE, e->key) : NULL;
         if (e->event)
             emit_record(r, e->event, NULL, run->content_length);
-        records += e->event ? e->event->ob.record.n : 0;
+        records += e->event ? e->event->ob.record.n + e->event->heard.record.n : 0;
         if (records > RECORDS_MAX || !emit_fits(e->event))
             return false;
     }

@@ -41,21 +41,39 @@ static struct str source_ip(struct s3_req *r)
 
 struct event_out *emit_match(struct s3_req *r, enum event_name name, struct str key)
 {
-    if (!r->bucket || !r->bucket->compiled ||
-        header_count(&r->http->headers, STR("x-minio-source-replication-request")))
+    /* The oldest one counts, when a request matches more than once. */
+    if (r->listen_generation == 0)
+        r->listen_generation = listen_generation(r->s3->listen);
+    bool listen = listen_wants(r->s3->listen, name);
+    const void *rules = r->bucket ? r->bucket->compiled : NULL;
+    if ((!rules && !listen) || header_count(&r->http->headers, STR("x-minio-source-replication-request")))
         return NULL;
     uint64_t generation = delivery_generation(r->s3->delivery);
     struct target_set set;
     set.n = 0;
-    if (!rules_match(r->bucket->compiled, r->s3->delivery, name, key, &set) || set.n == 0)
+    if (!rules_match(rules, r->s3->delivery, name, key, &set) && !listen)
         return NULL;
     struct event_out *ev = ARENA_NEW(r->arena, struct event_out);
     ev->targets.n = set.n;
     memcpy(ev->targets.number, set.number, set.n * sizeof set.number[0]);
     ev->generation = generation;
+    ev->listen = listen;
     ev->ob =
         (struct outbox_event){.name = name, .bucket = r->bucket_name, .key = key, .targets = &ev->targets};
     return ev;
+}
+
+/* The record for listeners, out of that for targets. */
+static void heard_record(struct s3_req *r, struct event_out *ev)
+{
+    struct buf b;
+    ev->heard = (struct listen_put){
+        .name = ev->ob.name, .bucket = ev->ob.bucket, .key = ev->ob.key, .seq_at = ev->ob.seq_at};
+    buf_init(&b, 2 * RECORD_MAX);
+    listen_record(&b, ev->ob.record, ev->ob.key, &ev->heard.seq_at);
+    BUG_ON(b.failed);
+    ev->heard.record = arena_dup(r->arena, buf_view(&b));
+    buf_release(&b);
 }
 
 void emit_record(struct s3_req *r, struct event_out *ev, const struct object *object, int64_t content_length)
@@ -92,6 +110,8 @@ void emit_record(struct s3_req *r, struct event_out *ev, const struct object *ob
     BUG_ON(b.failed); /* heads are bounded far below RECORD_MAX */
     ev->ob.record = arena_dup(r->arena, buf_view(&b));
     buf_release(&b);
+    if (ev->listen)
+        heard_record(r, ev);
 }
 
 enum s3_error emit_txn_check(struct kv_txn *t, struct s3_req *r, bool *again)
@@ -119,6 +139,10 @@ enum s3_error emit_txn_old(struct kv_txn *t, struct s3_req *r, struct str key, s
 
 enum s3_error emit_txn_admit(struct kv_txn *t, struct s3_req *r, const struct event_out *ev, bool *again)
 {
+    if (r->listen_generation && listen_generation(r->s3->listen) != r->listen_generation) {
+        *again = true;
+        return S3E_NONE;
+    }
     if (!ev)
         return S3E_NONE;
     if (delivery_generation(r->s3->delivery) != ev->generation) {
@@ -131,8 +155,10 @@ enum s3_error emit_txn_admit(struct kv_txn *t, struct s3_req *r, const struct ev
 void emit_txn_put(struct kv_txn *t, struct s3_req *r, struct event_out *ev, uint64_t row_seq,
                   uint64_t record_seq)
 {
-    if (ev)
+    if (ev && ev->targets.n > 0)
         outbox_txn_put(t, r->s3->delivery, &ev->ob, row_seq, record_seq);
+    if (ev && ev->listen)
+        listen_txn_put(t, r->s3->listen, &ev->heard, record_seq);
 }
 
 /* What a row has beside its texts: key, version, flags, lengths, the counter of its target. */
@@ -146,7 +172,12 @@ static size_t bytes_per_target(const struct event_out *ev)
 
 size_t emit_bytes(const struct event_out *ev)
 {
-    return ev ? ev->targets.n * bytes_per_target(ev) : 0;
+    return ev ? ev->targets.n * bytes_per_target(ev) + (ev->listen ? listen_bytes(&ev->heard) : 0) : 0;
+}
+
+size_t emit_rows(const struct event_out *ev)
+{
+    return ev ? OUTBOX_ROWS(ev->targets.n) + (ev->listen ? LISTEN_ROWS : 0) : 0;
 }
 
 bool emit_fits(const struct event_out *ev)
@@ -156,10 +187,10 @@ bool emit_fits(const struct event_out *ev)
 
 /* --- events of reads ------------------------------------------------------------------------------------------------- */
 
-/* The next targets, as many as fit. A single record always does. */
+/* The next targets, as many as fit beside what listeners get with the first. A single record always does. */
 static struct target_set next_targets(const struct event_out *ev)
 {
-    size_t fit = EMIT_MAX / bytes_per_target(ev);
+    size_t fit = (EMIT_MAX - (ev->listen ? listen_bytes(&ev->heard) : 0)) / bytes_per_target(ev);
     struct target_set set = {0};
     for (size_t i = ev->targets_done; i < ev->targets.n && set.n < fit; i++)
         set.number[set.n++] = ev->targets.number[i];
@@ -177,8 +208,12 @@ static bool read_txn(struct kv_txn *t, void *ctx)
     uint64_t record_seq = r->read_seq;
     ev->ob.read = true;
     ev->ob.stale = !here || now.seq != record_seq;
-    ev->ob.targets = &set;
-    emit_txn_put(t, r, ev, kv_txn_sequence(t), record_seq);
+    if (set.n > 0) {
+        ev->ob.targets = &set;
+        outbox_txn_put(t, r->s3->delivery, &ev->ob, kv_txn_sequence(t), record_seq);
+    }
+    if (ev->listen && ev->targets_done == 0)
+        listen_txn_put(t, r->s3->listen, &ev->heard, record_seq);
     return true;
 }
 

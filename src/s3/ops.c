@@ -48,7 +48,7 @@ const struct s3_op s3_ops[] = {
     {"GetBucketReplication",     B, "GET",    "replication", NULL, "s3:GetReplicationConfiguration", BODY_NONE, op_canned},
     {"GetBucketVersioning",      B, "GET",    "versioning", NULL, "s3:GetBucketVersioning", BODY_NONE, op_canned},
     {"GetBucketNotification",    B, "GET",    "notification", NULL, "s3:GetBucketNotification", BODY_NONE, op_get_bucket_notification},
-    {"ListenNotification",       B, "GET",    "events",   NULL, "s3:ListenBucketNotification", BODY_NONE, NULL},
+    {"ListenNotification",       B, "GET",    "events",   NULL, "s3:ListenBucketNotification", BODY_NONE, op_listen},
     {"GetBucketAcl",             B, "GET",    "acl",      NULL, "s3:GetBucketAcl", BODY_NONE, op_canned},
     {"GetBucketCors",            B, "GET",    "cors",     NULL, "s3:GetBucketCORS", BODY_NONE, op_canned},
     {"GetBucketWebsite",         B, "GET",    "website",  NULL, "s3:GetBucketWebsite", BODY_NONE, op_canned},
@@ -100,7 +100,7 @@ const struct s3_op s3_ops[] = {
     {"DeleteBucket",             B, "DELETE", NULL,       NULL, "s3:DeleteBucket", BODY_NONE, op_delete_bucket},
 
     /* root */
-    {"ListenNotification",       SCOPE_ROOT, "GET", "events", NULL, "s3:ListenNotification", BODY_NONE, NULL},
+    {"ListenNotification",       SCOPE_ROOT, "GET", "events", NULL, "s3:ListenNotification", BODY_NONE, op_listen},
     {"ListBuckets",              SCOPE_ROOT, "GET", NULL, NULL, "s3:ListAllMyBuckets", BODY_NONE, op_list_buckets},
     {"AssumeRole",               SCOPE_ROOT, "POST", NULL, "content-type=application/x-www-form-urlencoded", "sts:AssumeRole", BODY_NONE, NULL},
 };

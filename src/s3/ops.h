@@ -14,6 +14,8 @@ void op_delete_bucket(struct s3_req *r);
 void op_get_bucket_location(struct s3_req *r);
 void op_get_bucket_notification(struct s3_req *r); /* notification.c */
 void op_put_bucket_notification(struct s3_req *r);
+void op_listen(struct s3_req *r);       /* listen.c */
+void s3_listen_release(struct s3 *s3);  /* after the loops have ended */
 void op_list_objects(struct s3_req *r); /* list.c */
 void op_put_object(struct s3_req *r);   /* put.c */
 void op_post_object(struct s3_req *r);  /* post.c */

@@ -143,6 +143,7 @@ bool s3_renew_bucket(struct s3_req *r)
     if (r->bucket)
         bucket_unref(r->bucket);
     r->bucket = NULL;
+    r->listen_generation = 0; /* what follows is matched anew */
     return s3_need_bucket(r);
 }
 

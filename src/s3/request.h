@@ -61,7 +61,8 @@ struct s3_req {
     struct event_out
         *read_event; /* to be queued once the reply was sent, of the object with this sequencer */
     uint64_t read_seq;
-    int64_t range_size; /* InvalidRange: the object's size, for the error document */
+    uint64_t listen_generation; /* of listeners, when events were matched first; 0: not yet */
+    int64_t range_size;         /* InvalidRange: the object's size, for the error document */
 };
 
 /* --- reply.c -------------------------------------------------------------------------------------------------------- */

@@ -8,6 +8,7 @@
 
 #include "base/encode.h"
 #include "base/hash.h"
+#include "s3/ops.h"
 
 #define BODY_MEMORY  (64u << 20)
 #define UPLOAD_LEAST ((size_t)64 << 20)
@@ -70,6 +71,7 @@ struct s3 *s3_new(const struct s3_options *o, struct store *store, struct delive
 
 void s3_free(struct s3 *s3)
 {
+    s3_listen_release(s3);
     auth_free(s3->auth);
     budget_release(&s3->bodies);
     budget_release(&s3->uploads);

@@ -7,6 +7,7 @@
 #include "auth/auth.h"
 #include "base/budget.h"
 #include "event/delivery.h"
+#include "event/listen.h"
 #include "http/http.h"
 #include "s3/error.h"
 #include "store/store.h"
@@ -27,6 +28,7 @@ struct s3_options {
 struct s3 {
     struct store *store;
     struct delivery *delivery;
+    struct listen *listen; /* set after s3_new, before requests; NULL: nobody can listen */
     struct work_pool *work;
     struct auth *auth;
     /* Who waits for one kind of memory does not hold up the others: small bodies come at once, an upload takes as long as

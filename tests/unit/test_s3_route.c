@@ -60,7 +60,7 @@ struct op_case {
 
 static const struct op_case ops[] = {
     {"GET", "", NULL, SCOPE_ROOT, "ListBuckets", true},
-    {"GET", "events=", NULL, SCOPE_ROOT, "ListenNotification", false},
+    {"GET", "events=", NULL, SCOPE_ROOT, "ListenNotification", true},
     {"DELETE", "", NULL, SCOPE_ROOT, NULL, false},
     {"PUT", "", NULL, SCOPE_BUCKET, "CreateBucket", true},
     {"PUT", "notification", NULL, SCOPE_BUCKET, "PutBucketNotification", true},
