@@ -3,8 +3,8 @@
  * ListenNotification: a reply that never ends, with one line per event (docs/listen.md). A listener is a place in the order
  * of events (event/listen.h); whenever its connection takes bytes, it is given what is behind that place.
  *
- * The listeners of a loop form a group. When there is something new the group makes one *pass* over them, and then leaves
- * the loop to others for several times as long as that took: however many listen, requests go on. */
+ * The listeners of a loop form a group. When there is something new the group makes a *pass* over them, in slices of a
+ * millisecond, and leaves the loop to others for several times as long after each: however many listen, requests go on. */
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -19,18 +19,20 @@
 #define BLANK_MS    500   /* without ping: one blank so often, as old clients expect */
 #define POSITION_MS 10000 /* and the place so often */
 #define PING_MAX_S  86400
-#define PASS_GAP_NS 5000000 /* from the beginning of one pass to the next, at least */
-#define PASS_SHARE  4       /* and this many times as long as one took */
+#define SLICE_NS    1000000
+#define PASS_SHARE  4       /* from a slice to the next: so many times as long as it took ... */
+#define PASS_GAP_NS 5000000 /* ... and from a pass to the next this, at least */
 #define MISSED_LINE "{\"Records\":null,\"Missed\":%llu}\n"
 
 struct group {
     struct listen_station station;
     struct s3 *s3;
     uv_timer_t tick, later;
-    struct stream *first, *next; /* next: of a walk that is under way */
+    struct stream *first, *next, *beaten; /* next: of the pass, beaten: of the tick that is under way */
     size_t n;
     struct buf lines; /* being gathered */
-    int64_t next_pass_ns;
+    int64_t next_slice_ns;
+    bool news; /* there is something that the pass at hand may not have seen */
 };
 
 struct stream {
@@ -104,8 +106,10 @@ static void gather(struct stream *s, struct buf *b, struct listen_position *at)
             listen_event_unref(ev[i]);
         looked += n;
     } while (n == TAKE && b->len < CHUNK && looked < LOOK_MAX);
-    if (n == TAKE && b->len == 0) /* else it goes on once these bytes are sent */
+    if (n == TAKE && b->len == 0) { /* else it goes on once these bytes are sent */
+        s->group->news = true;
         schedule(s->group);
+    }
 }
 
 /* Gives the stream what there is for it, when it can take it. */
@@ -162,23 +166,32 @@ static void read_begin(struct stream *s)
 
 /* --- groups ---------------------------------------------------------------------------------------------------------- */
 
-static void pass(struct group *g)
+static void slice(struct group *g)
 {
-    int64_t start = clock_mono_ns();
-    listen_station_ready(g->s3->listen, &g->station);
-    for (struct stream *s = g->first; s; s = g->next) {
+    int64_t start = clock_mono_ns(), took = 0;
+    while (g->next && took < SLICE_NS) {
+        struct stream *s = g->next;
         g->next = s->after;
         serve(s);
+        took = clock_mono_ns() - start;
     }
-    int64_t took = PASS_SHARE * (clock_mono_ns() - start);
-    g->next_pass_ns = start + (took > PASS_GAP_NS ? took : PASS_GAP_NS);
+    int64_t pause = PASS_SHARE * took;
+    if (!g->next && pause < PASS_GAP_NS)
+        pause = PASS_GAP_NS;
+    g->next_slice_ns = start + pause;
 }
 
 static void run(struct group *g)
 {
-    if (clock_mono_ns() >= g->next_pass_ns)
-        pass(g);
-    else
+    if (clock_mono_ns() >= g->next_slice_ns) {
+        if (!g->next && g->news) {
+            g->news = false;
+            listen_station_ready(g->s3->listen, &g->station);
+            g->next = g->first;
+        }
+        slice(g);
+    }
+    if (g->next || g->news)
         schedule(g);
 }
 
@@ -189,13 +202,15 @@ static void on_later(uv_timer_t *t)
 
 static void schedule(struct group *g)
 {
-    int64_t wait = g->next_pass_ns - clock_mono_ns();
+    int64_t wait = g->next_slice_ns - clock_mono_ns();
     (void)uv_timer_start(&g->later, on_later, wait > 0 ? (uint64_t)(wait + 999999) / 1000000 : 0, 0);
 }
 
 static void on_news(struct task *t)
 {
-    run(CONTAINER_OF(t, struct group, station.task));
+    struct group *g = CONTAINER_OF(t, struct group, station.task);
+    g->news = true;
+    run(g);
 }
 
 /* A sign of life, and the place where it has moved. */
@@ -228,8 +243,8 @@ static void on_tick(uv_timer_t *t)
 {
     struct group *g = t->data;
     int64_t now = clock_mono_ms();
-    for (struct stream *s = g->first; s; s = g->next) {
-        g->next = s->after;
+    for (struct stream *s = g->first; s; s = g->beaten) {
+        g->beaten = s->after;
         if (g->s3->stopping)
             end(s);
         else if (s->asked && !s->reading && !s->over && now >= s->next_beat_ms)
@@ -284,6 +299,8 @@ static void group_remove(struct group *g, struct stream *s)
         s->after->prev = s->prev;
     if (g->next == s)
         g->next = s->after;
+    if (g->beaten == s)
+        g->beaten = s->after;
     if (--g->n == 0)
         (void)uv_timer_stop(&g->tick);
 }
