@@ -203,6 +203,30 @@ def test_presigned(server, s3, bucket):
         assert b'"key":"presigned"' in c._until(b"]}\n")
 
 
+def test_http_1_0(server, s3, bucket):
+    """Without chunks: the end of the connection is the end of the stream."""
+    with server.raw() as c:
+        c.send(s3.build("GET", listen_target(bucket, ping=600)).replace(b" HTTP/1.1\r\n", b" HTTP/1.0\r\n", 1))
+        head = c._until(b"\r\n\r\n")
+        assert b" 200 OK" in head and b"chunked" not in head
+        s3.put(bucket, "old")
+        assert b'"key":"old"' in c._until(b"]}\n")
+
+
+def test_over_tls(make_server, authority, tmp_path):
+    certs = tmp_path / "certs"
+    certs.mkdir()
+    authority.issue("main", into=(certs / "public.crt", certs / "private.key"))
+    server = make_server(scheme="https", tls=authority.client_context(), args=["--certs-dir", str(certs)]).start()
+    server.s3.make_bucket("bkt")
+    with Listener(server, "bkt", ping=600) as l:
+        server.s3.put("bkt", "secret")
+        l.wait(1)
+        assert l.keys == ["secret"]
+        files = server.open_files()
+    wait_for(lambda: server.open_files() < files, what="the connection to be closed")
+
+
 def test_heartbeat_every_ping_seconds(server, bucket):
     started = time.monotonic()
     with Listener(server, bucket, ping=1) as l:

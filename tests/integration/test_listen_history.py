@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Listeners that come back, that are slow, and that are many."""
 import selectors
+import threading
 import time
 
 import pytest
 from support.listener import Listener, listen_target
+from support.server import run
 from support.wait import SANITIZED, SCALE, holds_for, wait_for
 
 PUTS = ("s3:ObjectCreated:*",)
@@ -280,7 +282,40 @@ def test_a_thousand_listeners(make_server):
     wait_for(lambda: server.open_files() < 200, 20, "the connections to be closed")
 
 
-def test_history_is_trimmed(make_server, tmp_path):
+def test_the_first_listener_hears_what_is_under_way(make_server):
+    """Interest begins in the middle of the load: whatever is acknowledged after the listener's head is heard, also where the
+    request was matched before there was any interest."""
+    for round in range(4):
+        server = make_server().start()
+        server.s3.make_bucket("bkt")
+        acknowledged, stop = [], threading.Event()
+
+        def put(worker):
+            with server.raw() as c:
+                i = 0
+                while not stop.is_set():
+                    key = f"w{worker}-{i:06}"
+                    assert server.s3.put("bkt", key, conn=c).status == 200
+                    acknowledged.append((time.monotonic(), key))
+                    i += 1
+
+        workers = [threading.Thread(target=put, args=(w,)) for w in range(8)]
+        for w in workers:
+            w.start()
+        wait_for(lambda: len(acknowledged) > 100)
+        with Listener(server, "bkt", PUTS, ping=600) as l:
+            since = time.monotonic()
+            wait_for(lambda: len(l.records) > 200)
+            stop.set()
+            for w in workers:
+                w.join()
+            want = {key for when, key in acknowledged if when > since}
+            wait_for(lambda: want <= set(l.keys), 10, "every event since the head")
+            assert len(l.keys) == len(set(l.keys))
+        server.stop()
+
+
+def test_history_is_trimmed(make_server):
     """The folder does not grow with events that nobody can have any more."""
     server = make_server(env={"BELFRY_LISTEN_HISTORY": "64"}).start()
     server.s3.make_bucket("bkt")
@@ -292,3 +327,6 @@ def test_history_is_trimmed(make_server, tmp_path):
         wait_for(lambda: l.missed)
         assert 500 - 64 - 2 <= l.missed <= 500 - 64
         holds_for(lambda: len(l.records) <= 66, 0.1)
+    server.stop()
+    done = run("check", server.directory)
+    assert done.returncode == 0, done.stdout + done.stderr
