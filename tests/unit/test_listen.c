@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "event/listen_impl.h"
+#include "s3/emit.h"
 
 #define PUTS    (UINT64_C(1) << EVENT_CREATED_PUT)
 #define DELETES (UINT64_C(1) << EVENT_REMOVED_DELETE)
@@ -410,6 +411,45 @@ static void test_interest_ends(void **state)
     close_bench(&b);
 }
 
+static bool admit_txn(struct kv_txn *t, void *ctx)
+{
+    struct s3_req *r = ctx;
+    bool again = false;
+    assert_int_equal(emit_txn_admit(t, r, NULL, &again), S3E_NONE);
+    r->read_seq = again;
+    return false;
+}
+
+/* A change that was matched when nobody listened, and is committed when somebody does, has to be matched again: once. */
+static void test_matched_before_interest(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct listen_reader reader;
+    open_bench(&b, 1000, 0);
+    struct arena arena;
+    struct header replica = {STR("x-minio-source-replication-request"), STR("true")};
+    struct http_req http = {.headers = {&replica, 1}};
+    struct s3 s3 = {.listen = b.l};
+    struct s3_req r = {.s3 = &s3, .http = &http, .arena = &arena};
+    arena_init(&arena);
+    assert_null(emit_match(&r, EVENT_CREATED_PUT, STR("k")));
+    assert_int_equal(kv_commit_wait(b.kv, admit_txn, &r, 0), KV_ABORTED);
+    assert_int_equal(r.read_seq, false);
+    join(&b, &reader, PUTS, NULL);
+    for (int i = 0; i < 2; i++) { /* also for the closures behind it */
+        assert_int_equal(kv_commit_wait(b.kv, admit_txn, &r, 0), KV_ABORTED);
+        assert_int_equal(r.read_seq, true);
+    }
+    r.listen_generation = 0; /* s3_renew_bucket */
+    assert_null(emit_match(&r, EVENT_CREATED_PUT, STR("k")));
+    assert_int_equal(kv_commit_wait(b.kv, admit_txn, &r, 0), KV_ABORTED);
+    assert_int_equal(r.read_seq, false);
+    part(&b, &reader);
+    arena_release(&arena);
+    close_bench(&b);
+}
+
 static void test_one_message_per_station(void **state)
 {
     (void)state;
@@ -455,6 +495,7 @@ int main(void)
         cmocka_unit_test(test_changing_the_length),
         cmocka_unit_test(test_kinds_that_came_later),
         cmocka_unit_test(test_interest_ends),
+        cmocka_unit_test(test_matched_before_interest),
         cmocka_unit_test(test_one_message_per_station),
         cmocka_unit_test(test_damaged_state),
     };
