@@ -117,11 +117,6 @@ static void create_done(void *ctx, enum kv_outcome outcome)
     s3_reply(r, 200, location, str_n(NULL, 0));
 }
 
-static void create_begin(struct s3_req *r)
-{
-    s3_commit(r, create_txn, create_done, match_bucket(r, EVENT_BUCKET_CREATED), 0);
-}
-
 static enum s3_error check_location(struct s3_req *r)
 {
     struct str body = str_trim(buf_view(&r->xml));
