@@ -44,3 +44,8 @@ uint64_t event_mask(struct str text)
     }
     return mask;
 }
+
+bool event_removes(enum event_name n)
+{
+    return str_starts(names[n], STR("s3:ObjectRemoved:")) || n == EVENT_LIFECYCLE_MARKER_EXPIRED;
+}

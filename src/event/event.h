@@ -54,6 +54,10 @@ bool event_name_parse(struct str text, enum event_name *out); /* single names on
 /* Mask (bit = enum) of a single or compound name ("s3:ObjectCreated:*"); 0 when it is not supported in a rule. */
 uint64_t event_mask(struct str text);
 
+/* Is the object gone, or known not to be there, when this happened? Then receivers that mirror the objects remove it. A
+ * marker or a deletion without effect counts: there is no object of this name to be shown. */
+bool event_removes(enum event_name n);
+
 /* Who did it and from where; strings belong to the request. */
 struct event_source {
     struct str access_key; /* "" when anonymous */

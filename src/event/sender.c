@@ -137,6 +137,12 @@ static struct str record_time(struct str record)
     return end < 0 ? (struct str){0} : str_head(rest, (size_t)end);
 }
 
+static bool removes(struct str name)
+{
+    enum event_name n;
+    return event_name_parse(name, &n) && event_removes(n);
+}
+
 static void send_batch(struct sender *s, size_t n, int64_t now_ms, struct err *e)
 {
     for (size_t i = 0; i < n; i++) {
@@ -149,7 +155,7 @@ static void send_batch(struct sender *s, size_t n, int64_t now_ms, struct err *e
                                         .record = q->row.record,
                                         .event_time = record_time(q->row.record),
                                         .sequencer = q->seq,
-                                        .removed = str_eq(q->row.name, event_name_text(EVENT_REMOVED_DELETE)),
+                                        .removed = removes(q->row.name),
                                         .stale = q->row.stale,
                                         .attempts = s->batch[i].lane ? s->batch[i].lane->tries : 0,
                                         .why = s->why[i]};

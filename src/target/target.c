@@ -4,10 +4,12 @@
 #include "target/target.h"
 
 #include "base/json.h"
+#include "target/redis.h"
 #include "target/webhook.h"
 
 const struct target_type *const target_types[] = {
     &target_webhook,
+    &target_redis,
     NULL,
 };
 

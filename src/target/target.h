@@ -22,7 +22,7 @@ struct event_ref {
     struct str record;      /* the record as JSON, without envelope */
     struct str event_time;  /* eventTime of the record */
     uint64_t sequencer;     /* of the row: unique per target, rising in commit order */
-    bool removed;           /* s3:ObjectRemoved:Delete: namespace formats delete */
+    bool removed;           /* the object is gone by this event (event_removes): namespace formats delete */
     bool stale; /* a read event whose object is gone or replaced by now: namespace formats skip it */
     uint32_t attempts;
     char *why; /* SEND_WHY bytes of the caller's: the reason of this event's own outcome, when it is not OK */

@@ -16,11 +16,6 @@
 #include "base/clock.h"
 #include "base/err.h"
 
-struct visit {
-    struct receiver *r;
-    int fd;
-};
-
 static bool stopped(struct receiver *r)
 {
     mutex_lock(&r->mutex);
@@ -29,7 +24,7 @@ static bool stopped(struct receiver *r)
     return stop;
 }
 
-static bool say(int fd, const char *text)
+bool receiver_say(int fd, const char *text)
 {
     size_t n = strlen(text);
     while (n > 0) {
@@ -50,11 +45,11 @@ static bool sayf(int fd, const char *fmt, ...)
     va_start(ap, fmt);
     (void)vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
-    return say(fd, text);
+    return receiver_say(fd, text);
 }
 
 /* Until the peer goes away or the test ends. */
-static void hang(struct visit *v)
+void receiver_hang(struct visit *v)
 {
     while (!stopped(v->r)) {
         struct pollfd p = {.fd = v->fd, .events = POLLIN};
@@ -64,16 +59,16 @@ static void hang(struct visit *v)
     }
 }
 
-static bool without_end(struct visit *v, const char *begin, const char *piece)
+bool receiver_say_without_end(struct visit *v, const char *begin, const char *piece)
 {
-    bool ok = say(v->fd, begin);
+    bool ok = receiver_say(v->fd, begin);
     while (ok && !stopped(v->r))
-        ok = say(v->fd, piece);
+        ok = receiver_say(v->fd, piece);
     return false;
 }
 
 /* One byte at a time, each after the peer had time to read the one before. */
-static bool slowly(int fd, const char *text)
+bool receiver_say_slowly(int fd, const char *text)
 {
     bool ok = true;
     for (; *text && ok; text++) {
@@ -111,28 +106,31 @@ static bool answer(struct visit *v, const char *q)
     struct receiver *r = v->r;
     bool moved = has(q, "POST /moved");
     if (has(q, "b/hang"))
-        return hang(v), false;
+        return receiver_hang(v), false;
     if (has(q, "b/close"))
         return false;
     if (has(q, "b/half"))
-        return say(v->fd, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhal"), false;
+        return receiver_say(v->fd, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhal"), false;
     if (has(q, "b/cuthead"))
-        return say(v->fd, "HTTP/1.1 200 OK\r\nConte"), false;
+        return receiver_say(v->fd, "HTTP/1.1 200 OK\r\nConte"), false;
     if (has(q, "b/garbage"))
-        return say(v->fd, "\x01\x02this is not HTTP\r\n\r\n"), false;
+        return receiver_say(v->fd, "\x01\x02this is not HTTP\r\n\r\n"), false;
     if (has(q, "b/trailer"))
-        return say(v->fd, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n"
-                          "2\r\nok\r\n0\r\nX-Sum: 1\r\n\r\n");
+        return receiver_say(v->fd, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n"
+                                   "2\r\nok\r\n0\r\nX-Sum: 1\r\n\r\n");
     if (has(q, "b/twice")) { /* the second reply comes when the first has been read */
         struct pollfd p = {.fd = v->fd, .events = POLLIN};
-        return say(v->fd, ok) && poll(&p, 1, 50) == 0 && say(v->fd, ok) && told_unasked(v->r);
+        return receiver_say(v->fd, ok) && poll(&p, 1, 50) == 0 && receiver_say(v->fd, ok) &&
+               told_unasked(v->r);
     }
     if (has(q, "b/slow"))
-        return slowly(v->fd, ok);
+        return receiver_say_slowly(v->fd, ok);
     if (has(q, "b/endlessbody"))
-        return without_end(v, "HTTP/1.1 200 OK\r\n\r\n", "0123456789abcdef0123456789abcdef0123456789abcdef");
+        return receiver_say_without_end(v, "HTTP/1.1 200 OK\r\n\r\n",
+                                        "0123456789abcdef0123456789abcdef0123456789abcdef");
     if (has(q, "b/endlesshead"))
-        return without_end(v, "HTTP/1.1 200 OK\r\n", "X-More: and more and more and more and more\r\n");
+        return receiver_say_without_end(v, "HTTP/1.1 200 OK\r\n",
+                                        "X-More: and more and more and more and more\r\n");
     if (has(q, "b/loop"))
         return redirect(v, 307, r->port, "/again");
     if (has(q, "b/r307") && !moved)
@@ -142,19 +140,20 @@ static bool answer(struct visit *v, const char *q)
     if (has(q, "b/lost") && !moved)
         return redirect(v, 307, r->port, "/moved");
     if (has(q, "b/lost"))
-        return say(v->fd, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+        return receiver_say(v->fd, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
     if (has(q, "b/other") && !moved)
         return redirect(v, 307, r->elsewhere->port, "/moved");
     if (has(q, "b/rel302"))
-        return say(v->fd, "HTTP/1.1 302 Moved\r\nLocation: /moved?token=T0KEN\r\nContent-Length: 0\r\n\r\n");
+        return receiver_say(
+            v->fd, "HTTP/1.1 302 Moved\r\nLocation: /moved?token=T0KEN\r\nContent-Length: 0\r\n\r\n");
     if (has(q, "b/r301") || has(q, "b/r302") || has(q, "b/r303"))
         return redirect(v, (int)strtol(strstr(q, "b/r30") + 3, NULL, 10), r->port, "/moved");
     if (has(q, "b/busy"))
-        return say(v->fd, "HTTP/1.1 429 Too Many\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n");
+        return receiver_say(v->fd, "HTTP/1.1 429 Too Many\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n");
     if (has(q, "b/s"))
         return sayf(v->fd, "HTTP/1.1 %d Whatever\r\nContent-Length: 0\r\n\r\n",
                     (int)strtol(strstr(q, "b/s") + 3, NULL, 10));
-    return say(v->fd, ok);
+    return receiver_say(v->fd, ok);
 }
 
 /* The whole request, when it is there: head and Content-Length bytes. */
@@ -193,10 +192,10 @@ static void *serve(void *arg)
             break;
         in.len += (size_t)n;
         size_t whole;
-        while (going && in.len > 0 && (whole = complete(&in)) > 0) {
+        while (going && in.len > 0 && (whole = v->r->protocol->complete(&in)) > 0) {
             const char *q = remember(v->r, in.p, whole);
             buf_consume(&in, whole);
-            going = answer(v, q);
+            going = v->r->protocol->answer(v, q);
         }
     }
     buf_release(&in);
@@ -228,9 +227,16 @@ static void *accept_all(void *arg)
 
 void receiver_start(struct receiver *r)
 {
+    static const struct protocol http = {complete, answer};
+    receiver_start_as(r, &http);
+}
+
+void receiver_start_as(struct receiver *r, const struct protocol *protocol)
+{
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t n = sizeof(a);
     memset(r, 0, sizeof(*r));
+    r->protocol = protocol;
     mutex_init(&r->mutex, RANK_MAIN);
     cond_init(&r->cond);
     r->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A receiver of webhooks inside the test, which behaves as the event's key asks: "b/500-x" is answered 500. It remembers
- * every request. */
+ * A receiver of events inside the test, which behaves as the event's key asks: "b/500-x" is answered 500. It remembers
+ * every request. One of webhooks (receiver.c), one that speaks Redis' protocol (receiver_redis.c). */
 #ifndef BELFRY_TESTS_RECEIVER_H
 #define BELFRY_TESTS_RECEIVER_H
 
@@ -11,7 +11,23 @@
 #define RECEIVER_CONNECTIONS 256
 #define RECEIVER_REQUESTS    4096
 
+struct receiver;
+struct visit { /* one connection */
+    struct receiver *r;
+    int fd;
+};
+struct protocol {
+    /* Bytes of the whole request that `in` begins with; 0: not whole yet. */
+    size_t (*complete)(struct buf *in);
+    /* Plays the reply to the request, which ends in a NUL; false when the connection is to be closed. */
+    bool (*answer)(struct visit *v, const char *request);
+};
+
 struct receiver {
+    const struct protocol *protocol;
+    const char *key_type; /* Redis: what TYPE says; NULL: none */
+    const char *login;    /* Redis: what AUTH has to bring ("user:password", "password"); NULL: no password */
+    _Atomic int entries;  /* Redis: what HLEN says */
     int listener;
     unsigned port;
     const struct receiver *elsewhere; /* where "other-307" redirects to */
@@ -30,10 +46,17 @@ struct receiver {
 };
 
 void receiver_start(struct receiver *r);
+void receiver_start_redis(struct receiver *r);
+void receiver_start_as(struct receiver *r, const struct protocol *p);
 void receiver_stop(struct receiver *r);
 unsigned receiver_requests(struct receiver *r);
 /* The first request whose text contains `part`; NULL when there is none. */
 const char *receiver_find(struct receiver *r, const char *part);
+/* Pieces of answers: bytes; one at a time; over and over; nothing until the peer goes away or the test ends. */
+bool receiver_say(int fd, const char *text);
+bool receiver_say_slowly(int fd, const char *text);
+bool receiver_say_without_end(struct visit *v, const char *begin, const char *piece);
+void receiver_hang(struct visit *v);
 /* Waits until so many requests have come; false after ten seconds. */
 bool receiver_await(struct receiver *r, unsigned n);
 /* Waits until so many replies were sent that no request asked for. */

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The contract of target.h, over every kind of target there is, against a receiver that misbehaves; and what is webhook's
- * own: headers, redirects, proxies. */
+ * own: headers, redirects, proxies. (What is redis' own: test_target_redis.c.) */
 #include "unit.h"
 
+#include <signal.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/err.h"
 #include "receiver.h"
+#include "target/redis.h"
 #include "target/webhook.h"
 
 /* --- an instance of each kind, told where the receiver is --------------------------------------------------------- */
@@ -19,20 +21,25 @@ struct instance {
     void *conf, *self;
 };
 
-static struct instance instance_open(const struct target_type *type, const char *url, const char *token)
+/* With the settings that the environment holds for target t. */
+static struct instance instance_of(const struct target_type *type)
 {
     struct instance in = {.type = type};
     struct err e = {0};
     arena_init(&in.arena);
-    assert_string_equal(type->name, "webhook"); /* a new kind needs a receiver of its own here */
-    setenv("MINIO_NOTIFY_WEBHOOK_ENDPOINT_t", url, 1);
-    setenv("MINIO_NOTIFY_WEBHOOK_AUTH_TOKEN_t", token, 1);
     in.conf = arena_zalloc(&in.arena, type->conf_size);
     if (!config_load(type->subsys, type->keys, STR("t"), in.conf, &in.arena, &e) || !type->check(in.conf, &e))
         fail_msg("%s", e.text);
     in.self = type->open(in.conf, "t", &e);
     assert_non_null(in.self);
     return in;
+}
+
+static struct instance instance_open(const struct target_type *type, const char *url, const char *token)
+{
+    setenv("MINIO_NOTIFY_WEBHOOK_ENDPOINT_t", url, 1);
+    setenv("MINIO_NOTIFY_WEBHOOK_AUTH_TOKEN_t", token, 1);
+    return instance_of(type);
 }
 
 static struct instance instance_at(const struct target_type *type, const struct receiver *r,
@@ -112,38 +119,114 @@ static void expect(struct instance *in, const struct expected *x, size_t n, int6
 
 /* --- the contract ------------------------------------------------------------------------------------------------- */
 
-static void contract(const struct target_type *type)
+/* every event has its own outcome, whatever happens to its neighbours */
+static const struct expected webhook_cases[] = {
+    {"ok-1", SEND_OK, ""},
+    {"s500", SEND_RETRY, "answered 500"},
+    {"s400", SEND_REJECT, "answered 400"},
+    {"close", SEND_RETRY, ""},
+    {"half", SEND_RETRY, ""},
+    {"garbage", SEND_RETRY, ""},
+    {"cuthead", SEND_RETRY, ""},
+    {"slow", SEND_OK, ""},
+    {"trailer", SEND_OK, ""},
+    {"s204", SEND_OK, ""},
+    {"s415", SEND_REJECT, "415"},
+    {"s422", SEND_REJECT, "422"},
+    {"s403", SEND_RETRY, "AUTH_TOKEN_t"},
+    {"s404", SEND_RETRY, "ENDPOINT_t"},
+    {"ok-2", SEND_OK, ""},
+};
+static const struct expected webhook_hanging[] = {
+    {"ok-1", SEND_OK, ""}, {"hang-1", SEND_RETRY, ""}, {"ok-2", SEND_OK, ""}, {"hang-2", SEND_RETRY, ""}};
+static const struct expected webhook_endless[] = {
+    {"endlesshead", SEND_RETRY, ""}, {"endlessbody", SEND_OK, ""}, {"ok", SEND_OK, ""}};
+static const struct expected webhook_others[] = {{"s413", SEND_REJECT, "413"}};
+
+/* one command for all of them: none is confirmed unless all are */
+#define REDIS_CASE(key, result, why) \
+    { \
+        {"ok-1", result, why}, {key, result, why}, \
+        { \
+            "ok-2", result, why \
+        } \
+    }
+static const struct expected redis_cases[][3] = {
+    REDIS_CASE("ok", SEND_OK, ""),
+    REDIS_CASE("close", SEND_RETRY, "closed the connection"),
+    REDIS_CASE("half", SEND_RETRY, "closed the connection"),
+    REDIS_CASE("garbage", SEND_RETRY, "does not answer as Redis does"),
+    REDIS_CASE("slow", SEND_OK, ""),
+    REDIS_CASE("wrongtype", SEND_RETRY, "MINIO_NOTIFY_REDIS_KEY_t"),
+    REDIS_CASE("oom", SEND_RETRY, "maxmemory"),
+    REDIS_CASE("readonly", SEND_RETRY, "MINIO_NOTIFY_REDIS_ADDRESS_t"),
+    REDIS_CASE("loading", SEND_RETRY, "loading its data"),
+    REDIS_CASE("odd", SEND_RETRY, "ODD something"),
+    REDIS_CASE("text", SEND_RETRY, "none of Redis'"),
+    REDIS_CASE("null", SEND_RETRY, "none of Redis'"),
+    REDIS_CASE("minus", SEND_RETRY, "none of Redis'"),
+    REDIS_CASE("many", SEND_RETRY, "does not answer as Redis does"),
+    REDIS_CASE("deep", SEND_RETRY, "does not answer as Redis does"),
+    REDIS_CASE("endless", SEND_RETRY, "bytes"),
+    REDIS_CASE("twice", SEND_OK, ""),
+};
+static const struct expected redis_hanging[] = REDIS_CASE("hang", SEND_RETRY, "in time");
+
+static void webhook_cases_run(struct instance *in)
+{
+    expect(in, webhook_cases, COUNT_OF(webhook_cases), 10000);
+    expect(in, webhook_hanging, COUNT_OF(webhook_hanging), 400);
+    expect(in, webhook_endless, COUNT_OF(webhook_endless), 10000);
+    expect(in, webhook_others, COUNT_OF(webhook_others), 10000);
+}
+
+static void redis_cases_run(struct instance *in)
+{
+    for (size_t i = 0; i < COUNT_OF(redis_cases); i++)
+        expect(in, redis_cases[i], COUNT_OF(redis_cases[i]), 10000);
+    expect(in, redis_hanging, COUNT_OF(redis_hanging), 400);
+}
+
+static struct instance webhook_at(const struct receiver *r)
+{
+    return instance_at(&target_webhook, r, "");
+}
+
+static struct instance redis_at(const struct receiver *r)
+{
+    char address[32];
+    (void)snprintf(address, sizeof(address), "127.0.0.1:%u", r->port);
+    setenv("MINIO_NOTIFY_REDIS_ADDRESS_t", address, 1);
+    setenv("MINIO_NOTIFY_REDIS_KEY_t", "events", 1);
+    setenv("MINIO_NOTIFY_REDIS_FORMAT_t", "namespace", 1);
+    return instance_of(&target_redis);
+}
+
+/* Of each kind: its receiver, an instance that sends there, and what has to become of what that answers. */
+static const struct rig {
+    const struct target_type *type;
+    void (*start)(struct receiver *r);
+    struct instance (*at)(const struct receiver *r);
+    void (*run)(struct instance *in);
+    unsigned login; /* requests of a connect */
+} rigs[] = {{&target_webhook, receiver_start, webhook_at, webhook_cases_run, 0},
+            {&target_redis, receiver_start_redis, redis_at, redis_cases_run, 2}};
+
+static const struct rig *rig_of(const struct target_type *type)
+{
+    for (size_t i = 0; i < COUNT_OF(rigs); i++)
+        if (rigs[i].type == type)
+            return &rigs[i];
+    fail_msg("%s has no receiver here", type->name);
+    return NULL;
+}
+
+static void contract(const struct rig *rig)
 {
     struct receiver r;
-    receiver_start(&r);
-    struct instance in = instance_at(type, &r, "");
-    /* every event has its own outcome, whatever happens to its neighbours */
-    static const struct expected mixed[] = {
-        {"ok-1", SEND_OK, ""},
-        {"s500", SEND_RETRY, "answered 500"},
-        {"s400", SEND_REJECT, "answered 400"},
-        {"close", SEND_RETRY, ""},
-        {"half", SEND_RETRY, ""},
-        {"garbage", SEND_RETRY, ""},
-        {"cuthead", SEND_RETRY, ""},
-        {"slow", SEND_OK, ""},
-        {"trailer", SEND_OK, ""},
-        {"s204", SEND_OK, ""},
-        {"s415", SEND_REJECT, "415"},
-        {"s422", SEND_REJECT, "422"},
-        {"s403", SEND_RETRY, "AUTH_TOKEN_t"},
-        {"s404", SEND_RETRY, "ENDPOINT_t"},
-        {"ok-2", SEND_OK, ""},
-    };
-    expect(&in, mixed, COUNT_OF(mixed), 10000);
-    static const struct expected hanging[] = {
-        {"ok-1", SEND_OK, ""}, {"hang-1", SEND_RETRY, ""}, {"ok-2", SEND_OK, ""}, {"hang-2", SEND_RETRY, ""}};
-    expect(&in, hanging, COUNT_OF(hanging), 400);
-    static const struct expected endless[] = {
-        {"endlesshead", SEND_RETRY, ""}, {"endlessbody", SEND_OK, ""}, {"ok", SEND_OK, ""}};
-    expect(&in, endless, COUNT_OF(endless), 10000);
-    static const struct expected others[] = {{"s413", SEND_REJECT, "413"}};
-    expect(&in, others, COUNT_OF(others), 10000);
+    rig->start(&r);
+    struct instance in = rig->at(&r);
+    rig->run(&in);
     /* and it works again afterwards */
     static const struct expected fine[] = {{"ok-1", SEND_OK, ""}, {"ok-2", SEND_OK, ""}};
     expect(&in, fine, COUNT_OF(fine), 10000);
@@ -151,13 +234,13 @@ static void contract(const struct target_type *type)
     receiver_stop(&r);
 }
 
-static void contract_nobody_there(const struct target_type *type)
+static void contract_nobody_there(const struct rig *rig)
 {
     struct receiver r;
     struct err e;
     struct batch b;
-    receiver_start(&r);
-    struct instance in = instance_at(type, &r, "");
+    rig->start(&r);
+    struct instance in = rig->at(&r);
     assert_true(connect_within(&in, 5000, &e));
     receiver_stop(&r);
     send_keys(&in, &b, (const char *const[]){"ok"}, 1, 5000);
@@ -172,25 +255,26 @@ static void contract_nobody_there(const struct target_type *type)
 struct hastening {
     struct instance *in;
     struct receiver *r;
+    unsigned requests;
 };
 
 static void *hasten(void *arg)
 {
     struct hastening *h = arg;
-    if (receiver_await(h->r, 1))
+    if (receiver_await(h->r, h->requests))
         h->in->type->hasten(h->in->self, clock_mono_ms() + 50);
     return NULL;
 }
 
-static void contract_stop(const struct target_type *type)
+static void contract_stop(const struct rig *rig)
 {
     struct receiver r;
     struct err e;
     struct batch b;
-    receiver_start(&r);
-    struct instance in = instance_at(type, &r, "");
+    rig->start(&r);
+    struct instance in = rig->at(&r);
     assert_true(connect_within(&in, 5000, &e));
-    struct hastening h = {&in, &r};
+    struct hastening h = {&in, &r, rig->login + 1};
     pthread_t t = thread_start("hasten", hasten, &h);
     send_keys(&in, &b, (const char *const[]){"hang"}, 1, 60000);
     thread_join(t);
@@ -206,9 +290,10 @@ static void test_contract(void **state)
     for (const struct target_type *const *t = target_types; *t; t++) {
         assert_ptr_equal(target_type_find(str_c((*t)->name)), *t);
         assert_true((*t)->conf_size >= sizeof(struct target_common) && (*t)->max_batch >= 1);
-        contract(*t);
-        contract_nobody_there(*t);
-        contract_stop(*t);
+        const struct rig *rig = rig_of(*t);
+        contract(rig);
+        contract_nobody_there(rig);
+        contract_stop(rig);
     }
 }
 
@@ -510,6 +595,7 @@ static void test_urls(void **state)
 
 int main(void)
 {
+    (void)signal(SIGPIPE, SIG_IGN); /* as the server does */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_contract),
         cmocka_unit_test(test_request),
