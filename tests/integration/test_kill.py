@@ -25,6 +25,7 @@ def test_kills(tmp_path):
     finally:
         run.server.kill()
         run.receiver.stop()
+        run.mirrors.stop()
     assert not problems, f"BELFRY_SEED={SEED}: " + "\n".join(problems[:30])
     shutil.rmtree(run.server.directory, ignore_errors=True)
 
@@ -64,6 +65,7 @@ def test_a_missing_safeguard_is_seen(tmp_path, name):
         finally:
             run.server.kill()
             run.receiver.stop()
+        run.mirrors.stop()
         if problems:
             print(f"{name}: seen by run {attempt + 1}: {problems[0]}")
             return

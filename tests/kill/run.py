@@ -26,6 +26,7 @@ from support.server import Server, run as run_program       # noqa: E402
 from support.wait import SCALE, wait_for                    # noqa: E402
 
 from kill import chaos, verify                              # noqa: E402
+from kill.mirrors import Mirrors                             # noqa: E402
 from kill.model import Journal                              # noqa: E402
 from kill.workers import BUCKET, Owner, Reader, Sharer      # noqa: E402
 
@@ -43,7 +44,8 @@ class KillRun:
         self.moods = moods or [chaos.UP, chaos.DOWN, chaos.FLAPPING, chaos.FAULTY]
         self.journal, self.receiver = Journal(), Receiver()
         self.queue_dir = os.path.join(directory, "queue")
-        env = dict(webhook_env(self.receiver, queue_dir=self.queue_dir), **(extra_env or {}))
+        self.mirrors = Mirrors(directory)
+        env = dict(webhook_env(self.receiver, queue_dir=self.queue_dir), **self.mirrors.env, **(extra_env or {}))
         self.server = Server(os.path.join(directory, "data"), env=env, binary_path=binary_path)
         self.points = chaos.crash_points(binary_path)
         self.states = [{} for _ in range(OWNERS)]
@@ -114,6 +116,7 @@ class KillRun:
         so that nothing of the old process arrives after something of the new one."""
         self.server.kill()
         wait_for(lambda: not self.receiver._open, 20, "the receiver's old connections to end")
+        self.mirrors.bury()
         self.server.check_log()
 
     # -- the run --------------------------------------------------------------------
@@ -132,6 +135,7 @@ class KillRun:
         chaos.open_port(self.receiver)
         weather = chaos.Weather(self.receiver, self.random.choice(self.moods), random.Random(self.random.random()))
         weather.start()
+        self.mirrors.begin_round(random.Random(self.random.random()))
         self.stop_workers.clear()
         workers = self.workers()
         before = self.requests
@@ -143,6 +147,7 @@ class KillRun:
         for w in workers:
             w.join()
         self.cuts += weather.calm()
+        self.mirrors.end_round()
         self.bury()
         self.log(f"round {number}: receiver {weather.mood}, killed {death}"
                  f"{'' if by_itself or not death.point else ' (not reached)'}, {self.requests - before} requests, {len(self.receiver.posts)} posts so far")
@@ -159,9 +164,10 @@ class KillRun:
         """All rounds and the verdict: a list of problems, empty when all is well."""
         self.log(f"seed {self.seed}, {self.kills} kills, points: {' '.join(self.points) or 'none'}")
         self.receiver.start()
+        self.mirrors.start()
         self.server.start()
         self.server.s3.make_bucket(BUCKET)
-        reply = self.server.s3.set_rules(BUCKET, rule(arn("1"), "s3:ObjectCreated:*", "s3:ObjectRemoved:*"))
+        reply = self.server.s3.set_rules(BUCKET, rule(arn("1"), "s3:ObjectCreated:*", "s3:ObjectRemoved:*"), *self.mirrors.rules)
         assert reply.status == 200, reply
         self.server.stop()
         for number in range(1, self.kills + 1):
@@ -183,7 +189,9 @@ class KillRun:
             self.journal.problem(f"{len(lost)} events never arrived: {verify.tell_missing(self, lost)}")
             if not self.all_taken():
                 self.journal.problem("an event of a queue file never arrived")
+        in_redis = self.mirrors.check(self)
         self.quiet_restart()
+        self.mirrors.check_quiet(self, in_redis)
         repeats = verify.check_events(self)
         allowed = IN_FLIGHT * (self.kills + self.cuts + 1)
         if repeats > allowed:
@@ -222,10 +230,13 @@ def main():
     args = parser.parse_args()
     directory = args.directory or tempfile.mkdtemp(prefix="belfry-kill-")
     os.makedirs(directory, exist_ok=True)
+    run = KillRun(directory, args.seed, args.kills, args.binary)
     try:
-        problems = KillRun(directory, args.seed, args.kills, args.binary).run()
+        problems = run.run()
     except subprocess.SubprocessError as e:
         problems = [str(e)]
+    finally:
+        run.mirrors.stop()
     for p in problems:
         print("PROBLEM", p)
     if problems:
