@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Processes of a benchmark: the servers under test, the webhook receiver, and the load generator."""
+"""Processes of a benchmark: the servers under test, the receivers of events, and the load generator."""
 import http.client
 import json
 import os
@@ -10,8 +10,9 @@ import time
 
 USER, PASSWORD = 'benchuser', 'benchpassword'
 BUCKET = 'bench'
-RULE = ('<NotificationConfiguration><QueueConfiguration><Id>bench</Id><Queue>arn:minio:sqs::BENCH:webhook</Queue>'
+RULE = ('<NotificationConfiguration><QueueConfiguration><Id>bench</Id><Queue>arn:minio:sqs::BENCH:{kind}</Queue>'
         '<Event>s3:ObjectCreated:*</Event></QueueConfiguration></NotificationConfiguration>')
+REDIS_KEY = 'bench'
 
 
 class Failed(Exception):
@@ -43,9 +44,9 @@ class DeadPort:
 
 
 class Server:
-    """One run of a server on an empty directory. kind is 'belfry' or 'minio'."""
+    """One run of a server on an empty directory. kind is 'belfry' or 'minio'. redis: port and format of a Redis target."""
 
-    def __init__(self, kind, program, directory, webhook_port=None):
+    def __init__(self, kind, program, directory, webhook_port=None, redis=None):
         self.kind, self.directory = kind, directory
         self.port = free_port()
         self.log = directory + '.log'
@@ -58,6 +59,10 @@ class Server:
         if webhook_port is not None:
             self.env.update(MINIO_NOTIFY_WEBHOOK_ENABLE_BENCH='on',
                             MINIO_NOTIFY_WEBHOOK_ENDPOINT_BENCH=f'http://127.0.0.1:{webhook_port}/')
+        if redis is not None:
+            self.env.update(MINIO_NOTIFY_REDIS_ENABLE_BENCH='on', MINIO_NOTIFY_REDIS_KEY_BENCH=REDIS_KEY,
+                            MINIO_NOTIFY_REDIS_ADDRESS_BENCH=f'127.0.0.1:{redis[0]}',
+                            MINIO_NOTIFY_REDIS_FORMAT_BENCH=redis[1])
         self.process = None
         self.ready_ms = None
 
@@ -164,6 +169,57 @@ class Sink:
             time.sleep(0.05)
 
 
+class Redis:
+    """redis-server on a port, in an empty directory: 0 picks a port. Appends to its log, which it syncs every second."""
+
+    def __init__(self, directory, port=0):
+        self.port = port or free_port()
+        shutil.rmtree(directory, ignore_errors=True)
+        os.makedirs(directory)
+        self.process = subprocess.Popen(
+            ['redis-server', '--port', str(self.port), '--bind', '127.0.0.1', '--dir', directory, '--save', '', '--appendonly',
+             'yes', '--appendfsync', 'everysec'], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        self.socket = None
+
+    def __enter__(self):
+        end = time.monotonic() + 20
+        while True:
+            try:
+                self.socket = socket.create_connection(('127.0.0.1', self.port), timeout=30)
+                return self
+            except OSError:
+                if time.monotonic() > end or self.process.poll() is not None:
+                    raise Failed('redis-server did not start') from None
+                time.sleep(0.002)
+
+    def __exit__(self, *_):
+        if self.socket is not None:
+            self.socket.close()
+        self.process.terminate()
+        self.process.wait()
+
+    def count(self, command):
+        """HLEN or LLEN of the key."""
+        self.socket.sendall(f'{command} {REDIS_KEY}\r\n'.encode())
+        reply = b''
+        while not reply.endswith(b'\r\n'):
+            reply += self.socket.recv(4096)
+        return int(reply[1:]) if reply[:1] == b':' else 0
+
+    def wait_count(self, command, count, seconds):
+        """Waits for so many; how many came within how long, from the first look that saw any to the last."""
+        end, first = time.monotonic() + seconds, None
+        while True:
+            there, now = self.count(command), time.monotonic()
+            if there and first is None:
+                first, before = now, there
+            if there >= count:
+                return there - before, now - first
+            if now > end:
+                raise Failed(f'{count} objects were put, Redis has {there} of their events after {seconds:.0f} s')
+            time.sleep(0.005)
+
+
 class Load:
     """belfry-load against one server."""
 
@@ -191,8 +247,9 @@ class Load:
                     raise
                 time.sleep(0.05)
 
-    def set_rule(self):
-        self.call(['--op', 'raw', '--method', 'PUT', '--query', 'notification', '--body-file', '-'], RULE)
+    def set_rule(self, kind='webhook'):
+        self.call(['--op', 'raw', '--method', 'PUT', '--query', 'notification', '--body-file', '-'],
+                  RULE.format(kind=kind))
 
     def run(self, op, connections, *more):
         """One measurement; what the server's process spent on it comes along."""

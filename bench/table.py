@@ -12,6 +12,10 @@ RATIO_GOALS = {'put1': 2.5, 'put16': 5, 'put64': 6, 'get': 2.5, 'head': 2.5, 'de
 RULE_COST_GOAL = 15   # percent, target unreachable
 DELIVERY_GOAL_MS = 10
 DRAIN_GOAL = 4000
+REDIS_PUT_GOAL = 4
+REDIS_DRAIN_GOAL = 20_000
+LISTING_GOAL = 3
+MULTIPART_GOAL = 1
 IDLE_GOAL_MB = 50
 READY_GOAL_MS = 100
 
@@ -79,6 +83,7 @@ def rows(results):
     if drain is not None:
         out.append(limit(f'Backlog of {results["backlog_events"]:,} events, drained at', number(drain, 0, '/s'), '',
                          f'≥ {DRAIN_GOAL:,}/s', drain >= DRAIN_GOAL))
+    out += [*redis_rows(results), *task_rows(results)]
     for what, name, goal, unit in (('Resident memory, idle', 'idle_mb', IDLE_GOAL_MB, ' MB'),
                                    ('Resident memory after the load', 'loaded_mb', None, ' MB'),
                                    ('From exec to ready, empty directory', 'ready_ms', READY_GOAL_MS, ' ms')):
@@ -87,6 +92,30 @@ def rows(results):
             out.append(limit(what, number(ours, 0, unit), number(theirs, 0, unit), f'≤ {goal}{unit}' if goal else '',
                              ours <= goal if goal and ours is not None else None))
     return out
+
+
+def against(what, ours, theirs, unit, goal):
+    ratio = ours / theirs if ours and theirs else None
+    return Row(what, number(ours, 0, unit), number(theirs, 0, unit), number(ratio, 2, '×'), f'≥ {goal}×',
+               None if ratio is None else ratio >= goal)
+
+
+def redis_rows(results):
+    rates = {kind: median([one[kind]['rate'] for one in results.get('redis', []) if kind in one]) for kind in ('belfry', 'minio')}
+    if rates['belfry']:
+        yield against('PUT, 16 connections, the rule is to Redis', rates['belfry'], rates['minio'], '/s', REDIS_PUT_GOAL)
+    drain = median([one['rate'] for one in results.get('redis_backlog', [])])
+    if drain is not None:
+        yield limit(f'Backlog of {results["backlog_events"]:,} events for Redis, drained at', number(drain, 0, '/s'), '',
+                    f'≥ {REDIS_DRAIN_GOAL:,}/s', drain >= REDIS_DRAIN_GOAL)
+
+
+def task_rows(results):
+    for what, part, unit, goal in ((f'{results.get("listing_keys", 0):,} keys listed by 1,000', 'listing', ' keys/s', LISTING_GOAL),
+                                   (f'{results.get("upload_mib", 0)} MiB uploaded in parts of 8', 'multipart', ' MiB/s', MULTIPART_GOAL)):
+        rates = {kind: median(v) for kind, v in results.get(part, {}).items()}
+        if any(rates.values()):
+            yield against(what, rates.get('belfry'), rates.get('minio'), unit, goal)
 
 
 def mark(met):
@@ -203,6 +232,9 @@ seen.
 - Commit to delivery is the receiver's clock minus the record's `sequencer`, which is taken before the commit's sync; a
   PUT every 20 ms on an idle server.
 - The backlog is put while the target's port is closed; the rate is from the first to the last arrival after it opens.
+- Redis runs with appendonly, synced every second; PUT goes to a hash, whose entries are counted before the run goes on, the
+  backlog to a list, timed from the first to the last entry that is seen there.
+- Listing: ListObjectsV2 over one connection. Upload: four parts at a time, hashes of the parts made before.
 - MinIO's console and update check are switched off.
 
 ## How to repeat it
