@@ -265,7 +265,7 @@ static size_t pick_in_turn(struct sender *s, int64_t now_ms, size_t max)
 size_t queue_pick(struct sender *s, int64_t now_ms, bool probe)
 {
     size_t max = probe && s->type->max_batch > PROBE_KEYS ? PROBE_KEYS : s->type->max_batch;
-    if (probe || s->send_failed)
+    if (probe || (s->send_failed && !s->type->whole_batch))
         return pick_in_turn(s, probe && !s->undying ? INT64_MAX : now_ms, max);
     size_t n = pick_lanes(s, now_ms, max), i = 0;
     for (; i < s->n_window && n < max; i++) {

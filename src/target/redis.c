@@ -83,6 +83,7 @@ const struct target_type target_redis = {
     .keys = keys,
     .conf_size = sizeof(struct redis_conf),
     .max_batch = REDIS_MAX_BATCH,
+    .whole_batch = true,
     .check = redis_check,
     .open = redis_open,
     .connect = redis_connect,

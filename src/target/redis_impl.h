@@ -11,11 +11,14 @@
 #include "target/dial.h"
 #include "target/redis.h"
 
-#define REDIS_REPLY_MAX  (64u << 10) /* of what is not understood yet */
-#define REDIS_REPLIES    2
-#define REDIS_CHUNK      (256u << 10) /* bytes of one command, but for its last event */
-#define REDIS_CONNECT_MS 5000
-#define REDIS_ANSWER_MS  30000
+#define REDIS_REPLY_MAX (64u << 10) /* of what is not understood yet */
+#define REDIS_REPLIES   2
+/* Bytes of one command, but for its last event: a whole batch is one, so that none is taken in part. After a failure less,
+ * in case it was too much for a Redis with small buffers. */
+#define REDIS_CHUNK       (8u << 20)
+#define REDIS_CHUNK_SMALL (256u << 10)
+#define REDIS_CONNECT_MS  5000
+#define REDIS_ANSWER_MS   30000
 
 struct redis {
     const struct redis_conf *conf;
@@ -33,6 +36,7 @@ struct redis {
     const char *argv[2 + 2 * REDIS_MAX_BATCH];
     size_t argvlen[2 + 2 * REDIS_MAX_BATCH], at[2 + 2 * REDIS_MAX_BATCH];
     struct buf bytes; /* of fields and values */
+    size_t chunk;     /* how many bytes they may be */
     struct redis_step steps[REDIS_MAX_BATCH];
 };
 

@@ -33,6 +33,7 @@ void *redis_open(const void *conf, const char *id, struct err *e)
     r->id = x_strdup(id);
     (void)snprintf(r->label, sizeof(r->label), "redis:%.40s", id);
     buf_init(&r->bytes, REDIS_CHUNK + 2 * REDIS_EVENT_MAX + 4096);
+    r->chunk = REDIS_CHUNK;
     atomic_store(&r->hasten_ms, INT64_MAX);
     if (!redis_parse_address(str_c(r->conf->address), &r->address, e)) {
         redis_close(r);

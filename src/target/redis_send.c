@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Redis' batches. Events go in commands of many values, each of which Redis applies whole or not at all, one command after
- * the other: so the order of a list holds even when Redis refuses some (its memory full), and a full server does not let
- * through the one kind of change and hold up the other. */
+ * Redis' batches. Events go in commands of many values, each of which Redis applies whole or not at all (usually one for a
+ * list, two for a hash), one command after the other: so the order of a list holds even when Redis refuses some (its memory
+ * full), and a full server does not let through the one kind of change and hold up the other. */
 #include <stdio.h>
 
 #include "target/redis_impl.h"
@@ -33,7 +33,7 @@ static size_t fill(struct sending *s, enum redis_part part, size_t from, size_t 
     s->events = 0;
     *argc = 2;
     size_t i = from;
-    for (; i < s->n && r->bytes.len < REDIS_CHUNK; i++) {
+    for (; i < s->n && r->bytes.len < r->chunk; i++) {
         if (r->steps[i].part != part)
             continue;
         size_t begin = r->bytes.len;
@@ -87,6 +87,7 @@ static bool command(struct sending *s, enum redis_part part, size_t argc, char *
     bool ok = redis_confirmed(&r->names, replies[0], s->events, why, why_n);
     if (!ok && !replies[0])
         (void)snprintf(why, why_n, "%.*s", (int)why_n - 1, e.text);
+    r->chunk = replies[0] ? REDIS_CHUNK : REDIS_CHUNK_SMALL;
     if (ok && whole)
         watch(r, part, replies[0], replies[1]);
     for (unsigned i = 0; i < n; i++)

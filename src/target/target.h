@@ -48,6 +48,9 @@ struct target_type {
     size_t conf_size;
     unsigned max_batch;
     bool one_per_key; /* the receiver does not apply a batch in order */
+    /* A batch is taken whole or not at all, whatever is in it: after a failure the same events are tried again first, and
+     * first deliveries are in commit order over all keys. */
+    bool whole_batch;
     /* Pure validation of a filled struct. */
     bool (*check)(const void *conf, struct err *e);
     /* Makes the instance; no I/O. conf stays valid until close. id: "primary", for the log. */

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Redis target against a real redis-server: both formats, its keys, logins, TLS."""
+import json
 import re
 import shutil
+import threading
 import uuid
 
 import pytest
@@ -119,11 +121,24 @@ def test_late_reads_bring_nothing_back(make_server, redis):
     """Reads are told, but never of an object that is gone by then."""
     server = make_server(env=redis_env(redis, key="reads")).start()
     s3 = notify(server, "images", "s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:ObjectAccessed:*")
+    over = threading.Event()
+
+    def reader(number):
+        with server.raw() as c:
+            while not over.is_set():
+                for i in range(4):
+                    assert s3.head("images", f"k{(i + number) % 4}", conn=c).status in (200, 404)
+
+    threads = [threading.Thread(target=reader, args=(n,)) for n in range(6)]
+    for t in threads:
+        t.start()
     with server.raw() as c:
-        for i in range(60):
-            assert s3.put("images", f"k{i}", b"x", conn=c).status == 200
-            assert s3.head("images", f"k{i}", conn=c).status == 200
-            assert s3.delete("images", f"k{i}", conn=c).status == 204
+        for i in range(200):
+            assert s3.put("images", f"k{i % 4}", b"x", conn=c).status == 200
+            assert s3.delete("images", f"k{i % 4}", conn=c).status == 204
+        over.set()
+        for t in threads:
+            t.join()
         assert s3.put("images", "last", b"x", conn=c).status == 200
     redis.wait_hash(["images/last"], key="reads")
     holds_for(lambda: redis("HKEYS", "reads") == [b"images/last"], 0.5, "nothing else")
@@ -331,3 +346,21 @@ def test_plain_with_a_tls_server(make_server, tls_redis):
     redis = tls_redis()
     server = make_server(env=redis_env(redis)).start()
     wait_for(lambda: re.search("offline: .*if it expects TLS, set MINIO_NOTIFY_REDIS_TLS_1=on", server.log()), 20, "the reason")
+
+
+# -- what a MinIO left behind --------------------------------------------------------------------------------
+
+def test_queue_dir(make_server, redis, tmp_path):
+    """The files of a MinIO's queue for this target are taken over at the start."""
+    directory = tmp_path / "queue" / "minio-redis-1"
+    directory.mkdir(parents=True)
+    record = {"eventVersion": "2.0", "eventSource": "minio:s3", "awsRegion": "", "eventTime": "2025-01-02T03:04:05.678Z",
+              "eventName": "s3:ObjectCreated:Put", "userIdentity": {"principalId": "old"}, "requestParameters": None,
+              "responseElements": {}, "s3": {"s3SchemaVersion": "1.0", "configurationId": "Config", "bucket": {
+                  "name": "old", "ownerIdentity": {"principalId": "old"}, "arn": "arn:aws:s3:::old"},
+                  "object": {"key": "a+b%2Fc", "size": 1, "sequencer": "1797000000000000"}},
+              "source": {"host": "", "port": "", "userAgent": "old"}}
+    (directory / f"{uuid.uuid4()}.event").write_text(json.dumps(record, separators=(",", ":")))
+    make_server(env=redis_env(redis, key="taken", queue_dir=tmp_path / "queue")).start()
+    assert redis.wait_hash(["old/a b/c"], key="taken")["old/a b/c"] == record
+    wait_for(lambda: not list(directory.iterdir()), 10, "the file to be gone")

@@ -40,6 +40,32 @@ static void test_one_per_key(void **state)
             assert_int_not_equal(b->fake.sent[i].key, b->fake.sent[j].key);
 }
 
+/* Of a kind that takes batches whole, a failure changes nothing in the order: neither over keys nor within one. */
+static void test_whole_batches(void **state)
+{
+    struct bench *b = *state;
+    struct target_type type = fake_ordered_type;
+    type.whole_batch = true;
+    bench_stop(b);
+    b->type = &type;
+    bench_start(b);
+    b->fake.answer = answer_by_key; /* all SEND_RETRY */
+    for (unsigned i = 0; i < 100; i++)
+        put(b, i % 7 < 4 ? 1 : i % 7);
+    run_for(b, 5000);
+    size_t failed = b->fake.n_sent;
+    assert_true(failed >= 2 * 32);
+    for (unsigned key = 0; key < FAKE_KEYS; key++)
+        b->fake.key_answer[key] = SEND_OK;
+    run_for(b, 31000);
+    for (size_t i = 0; i < failed; i++)
+        assert_int_equal(b->fake.sent[i].number, i % 32);
+    for (size_t i = failed; i < b->fake.n_sent; i++)
+        assert_int_equal(b->fake.sent[i].number, i - failed);
+    assert_int_equal(queued(b), 0);
+    bench_stop(b); /* before its type goes */
+}
+
 static void test_down_and_back(void **state)
 {
     struct bench *b = *state;
@@ -312,7 +338,7 @@ int main(void)
         CASE(test_never_dead_alone), CASE(test_dead_after_ten_failures),
         CASE(test_many_keys_fail),   CASE(test_flood_of_one_key),
         CASE(test_random),           CASE(test_random_ordered),
-        CASE(test_rate_limit),
+        CASE(test_rate_limit),       CASE(test_whole_batches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -314,24 +314,29 @@ static void test_what_is_refused_holds_the_rest(void **state)
     rig_close(&g);
 }
 
-/* Many bytes are several commands, one after the other: behind one that fails nothing is sent. */
+/* A batch is one command, so that a list takes it whole or not at all. After an answer that did not come it may be several,
+ * one after the other: behind one that fails nothing is sent. */
 static void test_a_list_keeps_its_order(void **state)
 {
     (void)state;
-    char *record = x_malloc(200000), *refused = record + 100000;
+    char *record = x_malloc(300000), *refused = record + 100000, *cut = record + 200000;
     struct rig g;
-    memset(record, ' ', 200000);
+    memset(record, ' ', 300000);
     memcpy(refused, "b/oom", 5);
+    memcpy(cut, "b/close", 7);
     rig_open(&g, REDIS_ACCESS);
     assert_true(rig_connect(&g));
     static const char *const what[] = {"+1", "+2", "+3", "+4", "+5", "+6", "+7", "+8"};
     make_events(what, COUNT_OF(what));
-    for (size_t i = 0; i < COUNT_OF(what); i++)
-        events[i].record = str_n(i == 3 ? refused : record, 100000);
-    target_redis.send(g.self, events, COUNT_OF(what), out, clock_mono_ms() + 5000, &g.e);
-    for (size_t i = 0; i < COUNT_OF(what); i++)
-        assert_int_equal(out[i], i < 3 ? SEND_OK : SEND_RETRY);
-    assert_int_equal(receiver_requests(&g.r), 2 + 2);
+    for (int round = 0; round < 3; round++) {
+        unsigned before = receiver_requests(&g.r);
+        for (size_t i = 0; i < COUNT_OF(what); i++)
+            events[i].record = str_n(i != 3 ? record : round == 1 ? cut : refused, 100000);
+        target_redis.send(g.self, events, COUNT_OF(what), out, clock_mono_ms() + 5000, &g.e);
+        for (size_t i = 0; i < COUNT_OF(what); i++)
+            assert_int_equal(out[i], round == 2 && i < 3 ? SEND_OK : SEND_RETRY);
+        assert_int_equal(receiver_requests(&g.r) - before, round == 2 ? 2 + 2 : 1);
+    }
     free(record);
     rig_close(&g);
 }
