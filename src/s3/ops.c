@@ -37,7 +37,7 @@ const struct s3_op s3_ops[] = {
     {"PutObject",                O, "PUT",    NULL,       NULL, "s3:PutObject", BODY_OBJECT, op_put_object},
     {"DeleteObject",             O, "DELETE", NULL,       NULL, "s3:DeleteObject", BODY_NONE, op_delete_object},
     {"RestoreObject",            O, "POST",   "restore",  NULL, "s3:RestoreObject", BODY_NONE, NULL},
-    {"PostObject",               B, "POST",   NULL, "content-type=multipart/form-data", "s3:PutObject", BODY_FORM, op_post_object},
+    {"PostObject",               O, "POST",   NULL, "content-type=multipart/form-data", "s3:PutObject", BODY_FORM, op_post_to_key},
 
     /* bucket */
     {"GetBucketLocation",        B, "GET",    "location", NULL, "s3:GetBucketLocation", BODY_NONE, op_get_bucket_location},
