@@ -21,6 +21,9 @@
     X(EVENT_REMOVED, "event-removed") \
     X(JANITOR_BEFORE_UNLINK, "janitor-before-unlink") \
     X(JANITOR_UNLINKED, "janitor-unlinked") /* file gone, garbage row still there */ \
+    X(EXTENTS_WRITTEN, "extents-written")   /* row of many extents, no commit that uses it yet */ \
+    X(JANITOR_PARTS, "janitor-parts")       /* some parts of an upload that is over are gone */ \
+    X(JANITOR_EXTENTS, "janitor-extents")   /* some extents of an object that is gone are garbage rows */ \
     X(QUEUE_DIR_TAKEN, "queue-dir-taken")   /* *.event file committed, not unlinked */
 
 enum crash_point {

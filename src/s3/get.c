@@ -18,8 +18,7 @@ struct get {
     enum store_result res;
     struct err why;
     uint64_t first, length, sent; /* range to send, and how far we are */
-    int fd;
-    uint64_t fd_off, piece; /* the piece that was verified last */
+    struct store_piece piece;     /* the one that was verified last; n == 0: none */
     bool piece_ok;
 };
 
@@ -42,7 +41,7 @@ static void piece_job(struct s3_req *r)
 {
     struct get *g = r->op_state;
     uint64_t max = g->length - g->sent < PIECE_MAX ? g->length - g->sent : PIECE_MAX;
-    g->piece_ok = store_read_piece(&g->read, g->first + g->sent, max, &g->fd, &g->fd_off, &g->piece, &g->why);
+    g->piece_ok = store_read_piece(&g->read, g->first + g->sent, max, &g->piece, &g->why);
 }
 
 static void damaged(struct s3_req *r)
@@ -50,6 +49,11 @@ static void damaged(struct s3_req *r)
     struct get *g = r->op_state;
     log_error("store", "GetObject %.*s/%.*s: %s; restore it from a copy and run 'belfry check'",
               STR_FMT(r->bucket_name), STR_FMT(r->key), g->why.text);
+}
+
+static void inline_free(void *arg)
+{
+    (void)arg; /* the body is released with the request */
 }
 
 static void push_piece(struct s3_req *r)
@@ -60,10 +64,13 @@ static void push_piece(struct s3_req *r)
         http_push_fail(r->http);
         return;
     }
-    g->sent += g->piece;
-    uint64_t n = g->piece;
-    g->piece = 0;
-    http_push_file(r->http, g->fd, g->fd_off, n);
+    struct store_piece p = g->piece;
+    g->sent += p.n;
+    g->piece.n = 0;
+    if (p.fd < 0)
+        http_push_pinned(r->http, str_n(p.p, (size_t)p.n), inline_free, NULL);
+    else
+        http_push_file(r->http, p.fd, p.fd_off, p.n);
 }
 
 static void piece_done(struct s3_req *r)
@@ -76,7 +83,7 @@ static void more(struct http_req *h)
 {
     struct s3_req *r = h->app;
     struct get *g = r->op_state;
-    if (g->piece) /* the first one, verified before the head */
+    if (g->piece.n) /* the first one, verified before the head */
         push_piece(r);
     else if (g->sent == g->length)
         http_push_end(h);
@@ -90,11 +97,6 @@ static void stop(struct http_req *h)
 }
 
 static const struct http_producer producer = {more, stop};
-
-static void inline_free(void *arg)
-{
-    (void)arg; /* the body is released with the request */
-}
 
 static void get_send(struct s3_req *r)
 {

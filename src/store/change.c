@@ -37,8 +37,31 @@ void store_txn_drop_extents(struct kv_txn *t, const struct extent *x, size_t n)
     }
 }
 
+void store_txn_drop_body(struct kv_txn *t, const struct object *o)
+{
+    struct row_key k;
+
+    if (o->extents_row)
+        kv_txn_put(t, KV_META, row_key_garbage(&k, GARBAGE_EXTENTS, kv_txn_sequence(t), o->extents_row),
+                   STR(""));
+    else
+        store_txn_drop_extents(t, o->extents, o->n_extents);
+}
+
+static void use_parts(struct object *o, const struct store_stage *st)
+{
+    BUG_ON(st->n_parts && o->parts != st->n_parts); /* who keeps the parts says how many */
+    o->extents_row = st->row;
+    if (st->assembled) {
+        o->extents = st->extents;
+        o->n_extents = st->n_extents;
+    }
+    o->part_list = st->parts;
+    o->n_part_list = st->n_parts;
+}
+
 /* The extents of o are those of the stage from here on. */
-static void use_stage(struct kv_txn *t, struct object *o, struct store_stage *st)
+void store_txn_use_stage(struct kv_txn *t, struct object *o, struct store_stage *st)
 {
     struct row_key k;
 
@@ -48,9 +71,12 @@ static void use_stage(struct kv_txn *t, struct object *o, struct store_stage *st
     o->n_extents = st->size ? 1 : 0;
     st->extent = (struct extent){st->is_file ? EXTENT_BLOB : EXTENT_INLINE, st->id, st->size};
     o->extents = &st->extent;
+    use_parts(o, st);
+    if (st->row)
+        kv_txn_del(t, KV_META, row_key_id(&k, 't', st->row));
     if (st->is_file)
         kv_txn_del(t, KV_META, row_key_id(&k, 't', st->id));
-    else if (st->size)
+    else if (st->size && !st->assembled)
         kv_txn_put(t, KV_DATA, row_key_data(&k, st->id), str_n(st->memory, (size_t)st->size));
 }
 
@@ -71,13 +97,16 @@ void store_txn_object_put(struct kv_txn *t, struct store *s, const struct bucket
     (void)s;
     BUG_ON(key.n > STORE_KEY_MAX || o->seq == 0 || (!stage && !old));
     if (stage) {
-        use_stage(t, o, stage);
+        store_txn_use_stage(t, o, stage);
         if (old)
-            store_txn_drop_extents(t, old->extents, old->n_extents);
+            store_txn_drop_body(t, old);
     } else {
         o->size = old->size;
         o->extents = old->extents;
         o->n_extents = old->n_extents;
+        o->extents_row = old->extents_row;
+        o->part_list = old->part_list;
+        o->n_part_list = old->n_part_list;
     }
     buf_init(&row, STORE_ROW_MAX);
     object_encode(o, &row);
@@ -94,6 +123,6 @@ void store_txn_object_delete(struct kv_txn *t, struct store *s, const struct buc
 
     (void)s;
     kv_txn_del(t, KV_META, row_key_object(&k, b->id, key));
-    store_txn_drop_extents(t, old->extents, old->n_extents);
+    store_txn_drop_body(t, old);
     count(t, b, -1, 0, old->size);
 }

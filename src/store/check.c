@@ -8,31 +8,12 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "store/store_internal.h"
+#include "store/check.h"
 
 #define PROGRESS_MS 2000
 #define VERIFY_STEP ((uint64_t)8 << 20)
 
-struct check_bucket {
-    uint64_t id;
-    char *name; /* NULL: deleted, its rows are on their way out */
-    int64_t objects, bytes;
-};
-struct check {
-    struct kv *kv;
-    struct blobs *blobs;
-    uint64_t findings, objects, bytes;
-    struct check_bucket *buckets; /* in order of id once loaded */
-    size_t n_buckets;
-    struct id_list bodies;  /* inline bodies that objects name */
-    struct id_list files;   /* blobs that objects name */
-    struct id_list pending; /* blobs that g rows name */
-    struct id_list writing; /* blobs that t rows name */
-    int64_t next_progress;
-    struct arena arena; /* of one object */
-};
-
-__attribute__((format(printf, 2, 3))) static void finding(struct check *c, const char *fmt, ...)
+void check_finding(struct check *c, const char *fmt, ...)
 {
     va_list ap;
 
@@ -43,7 +24,7 @@ __attribute__((format(printf, 2, 3))) static void finding(struct check *c, const
     putchar('\n');
 }
 
-static void progress(struct check *c)
+void check_progress(struct check *c)
 {
     int64_t now = clock_mono_ms();
 
@@ -56,7 +37,7 @@ static void progress(struct check *c)
 
 static void rows_bad(void *ctx, const char *what)
 {
-    finding(ctx, "rows: %s", what);
+    check_finding(ctx, "rows: %s", what);
 }
 
 /* Calls each for the rows of KV_META whose keys begin with `prefix`, or for all of KV_DATA when it is empty.
@@ -76,7 +57,7 @@ static void each_row(struct check *c, enum kv_space space, const char *prefix,
     while (kv_scan_next(scan, &key, &value))
         each(c, key, value);
     if (kv_scan_failed(scan, &e))
-        finding(c, "rows '%s': %s", prefix, e.text);
+        check_finding(c, "rows '%s': %s", prefix, e.text);
     kv_scan_close(scan);
     buf_release(&end);
 }
@@ -97,7 +78,7 @@ static void see_bucket(struct check *c, struct str key, struct str value)
     if (bucket_row_decode(value, &row))
         add_bucket(c, row.id, str_dupz(name));
     else
-        finding(c, "bucket %.*s: its row is damaged", STR_FMT(name));
+        check_finding(c, "bucket %.*s: its row is damaged", STR_FMT(name));
 }
 
 static void see_garbage(struct check *c, struct str key, struct str value)
@@ -105,13 +86,16 @@ static void see_garbage(struct check *c, struct str key, struct str value)
     uint64_t seq, id;
     char what;
 
-    (void)value;
     if (!row_garbage(key, &what, &seq, &id))
-        finding(c, "a row of garbage has a key that means nothing");
+        check_finding(c, "a row of garbage has a key that means nothing");
     else if (what == GARBAGE_BUCKET)
         add_bucket(c, id, NULL);
     else if (what == GARBAGE_BLOB)
         id_list_add(&c->pending, id);
+    else if (what == GARBAGE_UPLOAD)
+        check_see_garbage_upload(c, value);
+    else if (what == GARBAGE_EXTENTS)
+        check_see_garbage_extents(c, id);
 }
 
 static void see_writing(struct check *c, struct str key, struct str value)
@@ -141,14 +125,14 @@ static void sort_ids(struct id_list *l)
         qsort(l->v, l->n, sizeof *l->v, by_id);
 }
 
-static bool has_id(const struct id_list *l, uint64_t id)
+bool check_has_id(const struct id_list *l, uint64_t id)
 {
     return l->n && bsearch(&id, l->v, l->n, sizeof *l->v, by_id);
 }
 
 /* --- objects --- */
 
-static void check_inline(struct check *c, const struct check_bucket *b, struct str key,
+static void check_inline(struct check *c, const struct check_bucket *b, const char *what, struct str key,
                          const struct extent *x)
 {
     struct err e = {0};
@@ -158,44 +142,45 @@ static void check_inline(struct check *c, const struct check_bucket *b, struct s
     switch (kv_get(c->kv, KV_DATA, row_key_data(&k, x->id), 0, &v, &e)) {
     case KV_FOUND:
         if (v.data.n != x->length)
-            finding(c, "object %s/%.*s: its body has %zu bytes instead of %" PRIu64, b->name, STR_FMT(key),
-                    v.data.n, x->length);
+            check_finding(c, "%s %s/%.*s: its body has %zu bytes instead of %" PRIu64, what, b->name,
+                          STR_FMT(key), v.data.n, x->length);
         kv_value_release(&v);
         break;
     case KV_MISSING:
-        finding(c, "object %s/%.*s: its body is missing", b->name, STR_FMT(key));
+        check_finding(c, "%s %s/%.*s: its body is missing", what, b->name, STR_FMT(key));
         break;
     default:
-        finding(c, "object %s/%.*s: %s", b->name, STR_FMT(key), e.text);
+        check_finding(c, "%s %s/%.*s: %s", what, b->name, STR_FMT(key), e.text);
         break;
     }
     c->bytes += x->length;
 }
 
-static void check_blob(struct check *c, const struct check_bucket *b, struct str key, const struct extent *x)
+static void check_blob(struct check *c, const struct check_bucket *b, const char *what, struct str key,
+                       const struct extent *x)
 {
     struct blob_reader *r;
     struct err e = {0};
 
     if (blob_open(c->blobs, x->id, &r, &e) != BLOB_OK) {
-        finding(c, "object %s/%.*s: %s", b->name, STR_FMT(key), e.text);
+        check_finding(c, "%s %s/%.*s: %s", what, b->name, STR_FMT(key), e.text);
         return;
     }
     if (blob_size(r) != x->length)
-        finding(c, "object %s/%.*s: blob %016" PRIx64 " has %" PRIu64 " bytes instead of %" PRIu64, b->name,
-                STR_FMT(key), x->id, blob_size(r), x->length);
+        check_finding(c, "%s %s/%.*s: blob %016" PRIx64 " has %" PRIu64 " bytes instead of %" PRIu64, what,
+                      b->name, STR_FMT(key), x->id, blob_size(r), x->length);
     for (uint64_t off = 0; off < blob_size(r); off += VERIFY_STEP) {
         uint64_t left = blob_size(r) - off, n = left < VERIFY_STEP ? left : VERIFY_STEP;
         if (!blob_verify(r, off, n, &e))
-            finding(c, "object %s/%.*s: %s", b->name, STR_FMT(key), e.text);
+            check_finding(c, "%s %s/%.*s: %s", what, b->name, STR_FMT(key), e.text);
         c->bytes += n;
-        progress(c);
+        check_progress(c);
     }
     blob_close(r);
 }
 
-static void check_extents(struct check *c, const struct check_bucket *b, struct str key,
-                          const struct object *o)
+void check_body(struct check *c, const struct check_bucket *b, const char *what, struct str key,
+                const struct object *o)
 {
     for (size_t i = 0; i < o->n_extents; i++) {
         const struct extent *x = &o->extents[i];
@@ -203,10 +188,38 @@ static void check_extents(struct check *c, const struct check_bucket *b, struct 
         if (!b->name)
             continue;
         if (x->kind == EXTENT_INLINE)
-            check_inline(c, b, key, x);
+            check_inline(c, b, what, key, x);
         else
-            check_blob(c, b, key, x);
+            check_blob(c, b, what, key, x);
     }
+}
+
+/* The row of its extents, if it has one, and all that is there. */
+static void check_object(struct check *c, const struct check_bucket *b, struct str key,
+                         const struct object *o)
+{
+    struct object x = *o;
+    struct err e = {0};
+
+    if (o->extents_row) {
+        id_list_add(&c->extents_rows, o->extents_row);
+        enum store_result r = store_extents_get(c->kv, o->extents_row, &c->arena, &x, &e);
+        if (r != STORE_OK) {
+            check_finding(c, "object %s/%.*s: %s", b->name ? b->name : "(deleted)", STR_FMT(key), e.text);
+            return;
+        }
+        if (x.size != o->size || x.parts != o->parts)
+            check_finding(c, "object %s/%.*s: its extents row is another object's",
+                          b->name ? b->name : "(deleted)", STR_FMT(key));
+    }
+    check_body(c, b, "object", key, &x);
+}
+
+struct check_bucket *check_bucket_of(struct check *c, uint64_t id)
+{
+    return c->n_buckets ? bsearch(&(struct check_bucket){.id = id}, c->buckets, c->n_buckets,
+                                  sizeof *c->buckets, by_bucket)
+                        : NULL;
 }
 
 static void see_object(struct check *c, struct str key, struct str value)
@@ -215,25 +228,24 @@ static void see_object(struct check *c, struct str key, struct str value)
     uint64_t bucket = 0;
     struct object o;
 
-    progress(c);
+    check_progress(c);
     if (!take_be64(&rest, &bucket) || !rest.n) {
-        finding(c, "a row of an object has a key that means nothing");
+        check_finding(c, "a row of an object has a key that means nothing");
         return;
     }
-    struct check_bucket *b = c->n_buckets ? bsearch(&(struct check_bucket){.id = bucket}, c->buckets,
-                                                    c->n_buckets, sizeof *c->buckets, by_bucket)
-                                          : NULL;
+    struct check_bucket *b = check_bucket_of(c, bucket);
     if (!b) {
-        finding(c, "object %.*s belongs to bucket %016" PRIx64 ", which does not exist", STR_FMT(rest),
-                bucket);
+        check_finding(c, "object %.*s belongs to bucket %016" PRIx64 ", which does not exist", STR_FMT(rest),
+                      bucket);
         return;
     }
     if (object_decode(value, &c->arena, &o)) {
         b->objects++;
         b->bytes += (int64_t)o.size;
-        check_extents(c, b, rest, &o);
+        check_object(c, b, rest, &o);
     } else {
-        finding(c, "object %s/%.*s: its row is damaged", b->name ? b->name : "(deleted)", STR_FMT(rest));
+        check_finding(c, "object %s/%.*s: its row is damaged", b->name ? b->name : "(deleted)",
+                      STR_FMT(rest));
     }
     arena_release(&c->arena);
     c->objects++;
@@ -250,12 +262,12 @@ static void check_counters(struct check *c)
         if (!b->name)
             continue;
         if (!kv_counters(c->kv, row_key_id(&k, 'n', b->id), n, &e))
-            finding(c, "bucket %s: %s", b->name, e.text);
+            check_finding(c, "bucket %s: %s", b->name, e.text);
         else if (n[0] != b->objects || n[1] != b->bytes)
-            finding(c,
-                    "bucket %s: its counters say %" PRId64 " objects, %" PRId64 " bytes; there are %" PRId64
-                    ", %" PRId64,
-                    b->name, n[0], n[1], b->objects, b->bytes);
+            check_finding(c,
+                          "bucket %s: its counters say %" PRId64 " objects, %" PRId64
+                          " bytes; there are %" PRId64 ", %" PRId64,
+                          b->name, n[0], n[1], b->objects, b->bytes);
     }
 }
 
@@ -266,21 +278,21 @@ static void check_unique(struct check *c)
     for (size_t i = 0; i < c->files.n; i++) {
         uint64_t id = c->files.v[i];
         if (i && id == c->files.v[i - 1])
-            finding(c, "blob %016" PRIx64 " belongs to two objects", id);
-        if (has_id(&c->pending, id) || has_id(&c->writing, id))
-            finding(c, "blob %016" PRIx64 " belongs to an object and is marked for removal", id);
+            check_finding(c, "blob %016" PRIx64 " belongs to two rows", id);
+        if (check_has_id(&c->pending, id) || check_has_id(&c->writing, id))
+            check_finding(c, "blob %016" PRIx64 " is in use and marked for removal", id);
     }
     for (size_t i = 1; i < c->bodies.n; i++)
         if (c->bodies.v[i] == c->bodies.v[i - 1])
-            finding(c, "inline body %016" PRIx64 " belongs to two objects", c->bodies.v[i]);
+            check_finding(c, "inline body %016" PRIx64 " belongs to two rows", c->bodies.v[i]);
 }
 
 static bool see_file(void *ctx, uint64_t id, uint64_t file_size)
 {
     struct check *c = ctx;
 
-    if (!has_id(&c->files, id) && !has_id(&c->pending, id) && !has_id(&c->writing, id))
-        finding(c, "blob %016" PRIx64 " (%" PRIu64 " bytes) belongs to nothing: leaked", id, file_size);
+    if (!check_has_id(&c->files, id) && !check_has_id(&c->pending, id) && !check_has_id(&c->writing, id))
+        check_finding(c, "blob %016" PRIx64 " (%" PRIu64 " bytes) belongs to nothing: leaked", id, file_size);
     return true;
 }
 
@@ -289,9 +301,9 @@ static void see_body(struct check *c, struct str key, struct str value)
     uint64_t id;
 
     if (!row_id(key, 0, &id))
-        finding(c, "an inline body has a key that means nothing");
-    else if (!has_id(&c->bodies, id))
-        finding(c, "inline body %016" PRIx64 " (%zu bytes) belongs to nothing: leaked", id, value.n);
+        check_finding(c, "an inline body has a key that means nothing");
+    else if (!check_has_id(&c->bodies, id) && !check_has_id(&c->pending_bodies, id))
+        check_finding(c, "inline body %016" PRIx64 " (%zu bytes) belongs to nothing: leaked", id, value.n);
 }
 
 static void check_all(struct check *c)
@@ -306,15 +318,21 @@ static void check_all(struct check *c)
     if (c->n_buckets)
         qsort(c->buckets, c->n_buckets, sizeof *c->buckets, by_bucket);
     sort_ids(&c->pending);
+    sort_ids(&c->pending_bodies);
+    sort_ids(&c->pending_rows);
     sort_ids(&c->writing);
+    check_sort_over(c);
     each_row(c, KV_META, "o", see_object);
+    each_row(c, KV_META, "u", check_see_upload);
+    sort_ids(&c->extents_rows);
+    each_row(c, KV_META, "e", check_see_extents_row);
     sort_ids(&c->files);
     sort_ids(&c->bodies);
     check_counters(c);
     check_unique(c);
     each_row(c, KV_DATA, "", see_body);
     if (!blobs_each(c->blobs, see_file, c, &e))
-        finding(c, "%s", e.text);
+        check_finding(c, "%s", e.text);
 }
 
 static void check_release(struct check *c)
@@ -325,6 +343,7 @@ static void check_release(struct check *c)
     free(c->bodies.v);
     free(c->files.v);
     free(c->pending.v);
+    check_release_uploads(c);
     free(c->writing.v);
     if (c->kv)
         kv_close(c->kv);

@@ -14,6 +14,7 @@
 #define PASS_BUSY_MS  1000 /* while a reader holds garbage */
 #define PASS_GAP_MS   50
 #define PASS_STEP     512
+#define ABANDONED_MS  (10 * 60 * 1000) /* between two looks for uploads that nobody goes on with */
 
 void id_list_add(struct id_list *l, uint64_t id)
 {
@@ -68,6 +69,11 @@ bool janitor_drop_ids(struct store *s, char kind, const uint64_t *ids, size_t n)
     return drop(s, (struct drop){.kind = kind, .ids = ids, .n = n});
 }
 
+bool janitor_drop_garbage(struct store *s, char what, const struct garbage *v, size_t n)
+{
+    return drop(s, (struct drop){.kind = what, .garbage = v, .n = n});
+}
+
 /* --- files --- */
 
 static void keep_busy(struct janitor *j, struct garbage g)
@@ -118,7 +124,7 @@ static bool remove_files(struct store *s, struct garbage *v, size_t n)
         if (!ok)
             log_error("store", "%s", e.text);
         ok = ok && janitor_drop_ids(s, 't', discarded.v, discarded.n) &&
-             drop(s, (struct drop){.kind = GARBAGE_BLOB, .garbage = v, .n = gone});
+             janitor_drop_garbage(s, GARBAGE_BLOB, v, gone);
     }
     free(discarded.v);
     return ok;
@@ -137,8 +143,7 @@ static bool retry_busy(struct store *s)
     return ok;
 }
 
-/* Up to `max` garbage rows of one kind behind the row (seq, id). */
-static size_t collect(struct store *s, char what, struct garbage after, struct garbage *out, size_t max)
+size_t janitor_collect(struct store *s, char what, struct garbage after, struct garbage *out, size_t max)
 {
     struct row_key first, end;
     struct str key, value;
@@ -168,7 +173,7 @@ static bool remove_garbage(struct store *s)
     size_t n;
 
     do {
-        n = collect(s, GARBAGE_BLOB, j->cursor, v, PASS_STEP);
+        n = janitor_collect(s, GARBAGE_BLOB, j->cursor, v, PASS_STEP);
         if (n)
             j->cursor = v[n - 1];
         if (n && !remove_files(s, v, n))
@@ -195,7 +200,7 @@ static bool delete_dead(struct kv_txn *t, void *ctx)
 
     for (size_t i = 0; i < d->n; i++) {
         kv_txn_del(t, KV_META, d->v[i].key);
-        store_txn_drop_extents(t, d->v[i].object.extents, d->v[i].object.n_extents);
+        store_txn_drop_body(t, &d->v[i].object);
     }
     return true;
 }
@@ -217,7 +222,7 @@ static void add_dead(struct dead_rows *d, struct str key, struct str row)
                   "a damaged row of a deleted bucket is removed; what it named stays: see belfry check");
         d->v[d->n].object = (struct object){0};
     }
-    d->weight += 1 + d->v[d->n].object.n_extents;
+    d->weight += 1 + (d->v[d->n].object.extents_row ? 1 : d->v[d->n].object.n_extents);
     d->n++;
 }
 
@@ -267,8 +272,8 @@ static bool empty_bucket(struct store *s, struct garbage g)
     struct dead_rows *d = x_calloc(1, sizeof *d);
 
     d->bucket = g.id;
-    bool ok = delete_objects(s, d) && janitor_drop_ids(s, 'n', &g.id, 1) &&
-              drop(s, (struct drop){.kind = GARBAGE_BUCKET, .garbage = &g, .n = 1});
+    bool ok = delete_objects(s, d) && janitor_empty_uploads(s, g.id) && janitor_drop_ids(s, 'n', &g.id, 1) &&
+              janitor_drop_garbage(s, GARBAGE_BUCKET, &g, 1);
     free(d);
     return ok;
 }
@@ -277,7 +282,7 @@ static bool empty_buckets(struct store *s)
 {
     struct garbage g = {0};
 
-    while (!atomic_load(&s->janitor.stop) && collect(s, GARBAGE_BUCKET, g, &g, 1))
+    while (!atomic_load(&s->janitor.stop) && janitor_collect(s, GARBAGE_BUCKET, g, &g, 1))
         if (!empty_bucket(s, g))
             return false;
     return true;
@@ -285,10 +290,21 @@ static bool empty_buckets(struct store *s)
 
 /* --- the thread --- */
 
+static bool look_for_abandoned(struct store *s)
+{
+    int64_t now = clock_mono_ms();
+
+    if (now < s->janitor.look_for_abandoned_ms)
+        return true;
+    s->janitor.look_for_abandoned_ms = now + ABANDONED_MS;
+    return janitor_abort_abandoned(s);
+}
+
 /* A closed kv's rows must stay as they are: after a failed write nothing is removed any more. */
 static void pass(struct store *s)
 {
-    if (!kv_failed(s->kv, NULL) && !blobs_failed(s->blobs, NULL) && retry_busy(s) && empty_buckets(s))
+    if (!kv_failed(s->kv, NULL) && !blobs_failed(s->blobs, NULL) && retry_busy(s) && look_for_abandoned(s) &&
+        janitor_finish_uploads(s) && empty_buckets(s) && janitor_work_off_extents(s))
         remove_garbage(s);
 }
 
@@ -403,7 +419,8 @@ bool janitor_sweep(struct store *s, struct err *e)
     for (size_t i = 0; ok && i < dead.n; i++)
         ok = blob_remove(s->blobs, dead.v[i], e) == BLOB_REMOVED;
     ok = ok && blobs_sync_removed(s->blobs, e);
-    if (ok && !janitor_drop_ids(s, 't', dead.v, dead.n)) {
+    /* Of files or of extents rows: both are ids of one kind. */
+    if (ok && (!janitor_drop_ids(s, 'e', dead.v, dead.n) || !janitor_drop_ids(s, 't', dead.v, dead.n))) {
         ok = false;
         if (!kv_failed(s->kv, e))
             err_set(e, "cannot remove the rows of unfinished files");

@@ -5,9 +5,6 @@
 #include "base/log.h"
 #include "store/store_internal.h"
 
-#define LIST_STEPS \
-    8 /* rows of a group walked before a seek: most groups are small, and a seek costs several steps */
-
 struct lister {
     const struct bucket *bucket;
     const struct list_query *q;
@@ -18,14 +15,17 @@ struct lister {
     size_t head;   /* bytes of a row's key before the object's key */
 };
 
-/* "photos/2024/" of key "photos/2024/a.jpg" under prefix "photos/" with delimiter "/"; p == NULL: the key
- * stands alone. */
+struct str list_group(struct str prefix, struct str delimiter, struct str key)
+{
+    if (!delimiter.n || !str_starts(key, prefix))
+        return (struct str){0};
+    ptrdiff_t i = str_find(str_from(key, prefix.n), delimiter);
+    return i < 0 ? (struct str){0} : str_head(key, prefix.n + (size_t)i + delimiter.n);
+}
+
 static struct str group_of(const struct list_query *q, struct str key)
 {
-    if (!q->delimiter.n || !str_starts(key, q->prefix))
-        return (struct str){0};
-    ptrdiff_t i = str_find(str_from(key, q->prefix.n), q->delimiter);
-    return i < 0 ? (struct str){0} : str_head(key, q->prefix.n + (size_t)i + q->delimiter.n);
+    return list_group(q->prefix, q->delimiter, key);
 }
 
 static void row_of(struct lister *l, struct str key)

@@ -15,13 +15,21 @@ struct extent {
     uint64_t id, length;
 };
 
-#define OBJECT_EXTENTS 16 /* in the row itself */
+/* A part of a finished multipart upload, as GET by number and GetObjectAttributes see it. */
+struct object_part {
+    uint64_t size;
+    uint8_t checksum; /* enum checksum_kind */
+    uint8_t checksum_value[CHECKSUM_MAX];
+};
+
+#define OBJECT_EXTENTS 16    /* in the row itself, and as many parts; more of either are in an extents row */
+#define OBJECT_PARTS   10000 /* AWS: of one upload */
 struct object {
     uint64_t size;
     uint64_t seq;     /* sequencer of the change that wrote it */
     int64_t mtime_ns; /* Last-Modified, wall clock */
     uint8_t md5[16];  /* ETag: hex of it ... */
-    uint32_t parts;   /* ... and "-parts" when not 0 (multipart, later) */
+    uint32_t parts;   /* ... and "-parts" when not 0: multipart */
     struct headers
         meta; /* what GET gives back, in stored form and order: "content-type", "cache-control", ... in lower
                  case; user metadata as "X-Amz-Meta-Foo-Bar" (canonical case, see notifications.md 2.1) */
@@ -29,10 +37,14 @@ struct object {
     bool checksum_full; /* FULL_OBJECT, else COMPOSITE */
     uint8_t checksum_len;
     uint8_t checksum_value[CHECKSUM_MAX];
-    struct str upload_id; /* finished multipart upload (later) */
-    struct str tags;      /* x-amz-tagging form (later) */
+    struct str upload_id; /* of the multipart upload that made it */
+    struct str tags;      /* x-amz-tagging form */
+    uint64_t
+        extents_row; /* not 0: extents and parts are in row e of this id, and absent here until they were read */
     struct extent *extents;
-    size_t n_extents; /* at most OBJECT_EXTENTS here; 0 for an empty object; their lengths add up to size */
+    size_t n_extents; /* 0 for an empty object; their lengths add up to size */
+    struct object_part *part_list;
+    size_t n_part_list; /* `parts`, or 0: not known */
 };
 
 /* "9b2cf5...": at most 32 + 6 bytes, without quotes. */
@@ -42,5 +54,9 @@ size_t object_etag(const struct object *o, char out[ETAG_MAX]);
 void object_encode(const struct object *o, struct buf *out);
 /* Strings point into `row`; arrays are in the arena. false when malformed. */
 bool object_decode(struct str row, struct arena *a, struct object *out);
+/* The extents row: size, parts, extents and part_list alone, at most OBJECT_PARTS of each list. Decoding zeroes the rest; false
+ * also when lengths do not add up. */
+void object_extents_encode(const struct object *o, struct buf *out);
+bool object_extents_decode(struct str row, struct arena *a, struct object *out);
 
 #endif

@@ -41,6 +41,48 @@ enum store_result store_object_get(struct store *s, const struct bucket *b, stru
     return STORE_OK;
 }
 
+enum store_result store_extents_get(struct kv *kv, uint64_t id, struct arena *a, struct object *out,
+                                    struct err *e)
+{
+    struct row_key k;
+    struct kv_value v;
+
+    switch (kv_get(kv, KV_META, row_key_id(&k, 'e', id), 0, &v, e)) {
+    case KV_FOUND:
+        break;
+    case KV_MISSING:
+        err_set(e, "its extents row %016llx is missing", (unsigned long long)id);
+        return STORE_MISSING;
+    default:
+        return STORE_DAMAGED;
+    }
+    bool ok = object_extents_decode(v.data, a, out) ||
+              err_set(e, "its extents row %016llx is damaged", (unsigned long long)id);
+    kv_value_release(&v);
+    return ok ? STORE_OK : STORE_DAMAGED;
+}
+
+/* STORE_MISSING: the extents row is gone. */
+static enum store_result load_extents(struct store *s, struct arena *a, struct object *o, struct err *e)
+{
+    struct object x;
+
+    if (!o->extents_row)
+        return STORE_OK;
+    enum store_result res = store_extents_get(s->kv, o->extents_row, a, &x, e);
+    if (res != STORE_OK)
+        return res;
+    if (x.size != o->size || x.parts != o->parts) {
+        err_set(e, "its extents row %016llx is another object's", (unsigned long long)o->extents_row);
+        return STORE_DAMAGED;
+    }
+    o->extents = x.extents;
+    o->n_extents = x.n_extents;
+    o->part_list = x.part_list;
+    o->n_part_list = x.n_part_list;
+    return STORE_OK;
+}
+
 /* STORE_MISSING: the body is gone. */
 static enum store_result open_inline(struct store_read *r, bool cached_only, struct err *e)
 {
@@ -69,13 +111,22 @@ static enum store_result open_inline(struct store_read *r, bool cached_only, str
     return STORE_DAMAGED;
 }
 
+/* --- bodies of several pieces, or in files --- */
+
+struct held_body {
+    size_t extent;
+    struct kv_value value;
+};
+
 static enum store_result open_extent(struct store_read *r, size_t i, struct err *e)
 {
     const struct extent *x = &r->object.extents[i];
 
-    if (r->readers[i])
+    if (r->reader && r->reading == i)
         return STORE_OK;
-    switch (blob_open(r->store->blobs, x->id, &r->readers[i], e)) {
+    blob_close(r->reader);
+    r->reader = NULL;
+    switch (blob_open(r->store->blobs, x->id, &r->reader, e)) {
     case BLOB_OK:
         break;
     case BLOB_MISSING:
@@ -83,53 +134,125 @@ static enum store_result open_extent(struct store_read *r, size_t i, struct err 
     default:
         return STORE_DAMAGED;
     }
-    if (blob_size(r->readers[i]) == x->length)
+    r->reading = i;
+    if (blob_size(r->reader) == x->length)
         return STORE_OK;
     err_set(e, "blob %016llx has %llu bytes instead of %llu", (unsigned long long)x->id,
-            (unsigned long long)blob_size(r->readers[i]), (unsigned long long)x->length);
+            (unsigned long long)blob_size(r->reader), (unsigned long long)x->length);
     return STORE_DAMAGED;
 }
 
-static void close_blobs(struct store_read *r)
+static void close_pieces(struct store_read *r)
 {
-    for (size_t i = 0; i < r->object.n_extents; i++) {
-        blob_close(r->readers[i]);
-        blob_unpin(r->store->blobs, r->object.extents[i].id);
-    }
+    const struct object *o = &r->object;
+
+    blob_close(r->reader);
+    r->reader = NULL;
+    for (size_t i = 0; i < r->n_held; i++)
+        kv_value_release(&r->held[i].value);
+    for (size_t i = 0; i < o->n_extents; i++)
+        if (o->extents[i].kind == EXTENT_BLOB)
+            blob_unpin(r->store->blobs, o->extents[i].id);
 }
 
-/* All blobs are pinned before the first is opened, so that those opened later are still there. */
-static enum store_result open_blobs(struct store_read *r, struct arena *a, struct err *e)
+/* Small parts are held in memory: nothing else would keep them. There is one at most, the last, unless parts are copied from a
+ * time with other limits. */
+static enum store_result hold_inline(struct store_read *r, struct arena *a, struct err *e)
+{
+    const struct object *o = &r->object;
+    struct row_key k;
+    size_t n = 0;
+
+    for (size_t i = 0; i < o->n_extents; i++)
+        n += o->extents[i].kind == EXTENT_INLINE;
+    r->held = n ? ARENA_ARRAY(a, struct held_body, n) : NULL;
+    for (size_t i = 0; i < o->n_extents; i++) {
+        const struct extent *x = &o->extents[i];
+        struct held_body *h = &r->held[r->n_held];
+        if (x->kind != EXTENT_INLINE)
+            continue;
+        enum kv_result got = kv_get(r->store->kv, KV_DATA, row_key_data(&k, x->id), 0, &h->value, e);
+        if (got != KV_FOUND)
+            return got == KV_MISSING ? STORE_MISSING : STORE_DAMAGED;
+        h->extent = i;
+        r->n_held++;
+        if (h->value.data.n != x->length) {
+            err_set(e, "a part of its body has %zu bytes instead of %llu", h->value.data.n,
+                    (unsigned long long)x->length);
+            return STORE_DAMAGED;
+        }
+    }
+    return STORE_OK;
+}
+
+/* Is the object still the one whose extents were pinned? Then nothing of it was garbage before the pins, and nothing of it is
+ * removed while they are there. */
+static enum store_result still_there(struct store_read *r, const struct bucket *b, struct str key,
+                                     struct err *e)
+{
+    struct arena a;
+    struct object now;
+
+    arena_init(&a);
+    enum store_result res = store_object_get(r->store, b, key, false, &a, &now, e);
+    if (res == STORE_OK && now.seq != r->object.seq)
+        res = STORE_MISSING;
+    arena_release(&a);
+    return res;
+}
+
+/* All blobs are pinned before the first is opened, so that those opened later are still there. One alone is opened at once,
+ * which says whether it was; of several only the object's row can say it. */
+static enum store_result open_pieces(struct store_read *r, const struct bucket *b, struct str key,
+                                     struct arena *a, struct err *e)
 {
     const struct object *o = &r->object;
 
     for (size_t i = 0; i < o->n_extents; i++) {
-        if (o->extents[i].kind != EXTENT_BLOB || o->extents[i].length == 0) {
-            err_set(e, "its row has extents that this version cannot read");
+        if (o->extents[i].length == 0) {
+            err_set(e, "its row has an empty extent");
             return STORE_DAMAGED;
         }
     }
     r->is_inline = false;
-    r->readers = ARENA_ARRAY(a, struct blob_reader *, o->n_extents);
     for (size_t i = 0; i < o->n_extents; i++)
-        blob_pin(r->store->blobs, o->extents[i].id);
-    enum store_result res = open_extent(r, 0, e);
+        if (o->extents[i].kind == EXTENT_BLOB)
+            blob_pin(r->store->blobs, o->extents[i].id);
+    enum store_result res = hold_inline(r, a, e);
+    if (res == STORE_OK && o->n_extents > 1)
+        res = still_there(r, b, key, e);
+    if (res == STORE_OK && o->extents[0].kind == EXTENT_BLOB)
+        res = open_extent(r, 0, e);
     if (res != STORE_OK)
-        close_blobs(r);
+        close_pieces(r);
     return res;
 }
 
-static enum store_result open_body(struct store_read *r, bool cached_only, struct arena *a, struct err *e)
+static bool in_one_row(const struct object *o)
 {
-    const struct object *o = &r->object;
-
-    if (o->size == 0 || (o->n_extents == 1 && o->extents[0].kind == EXTENT_INLINE))
-        return open_inline(r, cached_only, e);
-    return cached_only ? STORE_WOULD_BLOCK : open_blobs(r, a, e);
+    return o->size == 0 || (!o->extents_row && o->n_extents == 1 && o->extents[0].kind == EXTENT_INLINE);
 }
 
-enum store_result store_read_open(struct store *s, const struct bucket *b, struct str key, bool cached_only,
-                                  struct arena *a, struct store_read *out, struct err *e)
+static enum store_result open_body(struct store_read *r, const struct bucket *b, struct str key,
+                                   bool cached_only, struct arena *a, struct err *e)
+{
+    if (in_one_row(&r->object))
+        return open_inline(r, cached_only, e);
+    if (cached_only)
+        return STORE_WOULD_BLOCK;
+    enum store_result res = load_extents(r->store, a, &r->object, e);
+    if (res != STORE_OK)
+        return res;
+    return in_one_row(&r->object) ? open_inline(r, cached_only, e) : open_pieces(r, b, key, a, e);
+}
+
+/* --- the row, and what it names --- */
+
+/* What the row names may be gone because the object was replaced meanwhile: then the row is another one by now, and is read
+ * again. `open` NULL: extents and parts alone. */
+static enum store_result open_as_it_is(struct store *s, const struct bucket *b, struct str key,
+                                       bool cached_only, struct arena *a, struct store_read *out, bool body,
+                                       struct err *e)
 {
     uint64_t last = 0;
 
@@ -142,7 +265,12 @@ enum store_result store_read_open(struct store *s, const struct bucket *b, struc
         if (i > 0 && out->object.seq == last)
             return damaged(b, key, e, "its body is missing");
         last = out->object.seq;
-        res = open_body(out, cached_only, a, &why);
+        if (body)
+            res = open_body(out, b, key, cached_only, a, &why);
+        else if (out->object.extents_row && cached_only)
+            res = STORE_WOULD_BLOCK;
+        else
+            res = load_extents(s, a, &out->object, &why);
         if (res == STORE_DAMAGED)
             return damaged(b, key, e, why.text);
         if (res != STORE_MISSING)
@@ -151,30 +279,92 @@ enum store_result store_read_open(struct store *s, const struct bucket *b, struc
     return damaged(b, key, e, "its body was gone each time the row was read");
 }
 
-bool store_read_piece(struct store_read *r, uint64_t off, uint64_t max, int *fd, uint64_t *fd_off,
-                      uint64_t *n, struct err *e)
+enum store_result store_read_open(struct store *s, const struct bucket *b, struct str key, bool cached_only,
+                                  struct arena *a, struct store_read *out, struct err *e)
+{
+    return open_as_it_is(s, b, key, cached_only, a, out, true, e);
+}
+
+enum store_result store_object_get_parts(struct store *s, const struct bucket *b, struct str key,
+                                         bool cached_only, struct arena *a, struct object *out, struct err *e)
+{
+    struct store_read r;
+    enum store_result res = open_as_it_is(s, b, key, cached_only, a, &r, false, e);
+
+    *out = r.object;
+    return res;
+}
+
+/* --- bytes --- */
+
+/* Moves to the extent that holds the byte at `off`. Reads are in order, mostly. */
+static const struct extent *seek(struct store_read *r, uint64_t off)
 {
     const struct object *o = &r->object;
-    uint64_t begin = 0;
-    size_t i = 0;
 
-    BUG_ON(r->is_inline || off >= o->size || max == 0);
-    while (off - begin >= o->extents[i].length)
-        begin += o->extents[i++].length;
-    if (open_extent(r, i, e) != STORE_OK)
+    if (off < r->at_begin)
+        r->at = r->at_begin = 0;
+    while (off - r->at_begin >= o->extents[r->at].length)
+        r->at_begin += o->extents[r->at++].length;
+    return &o->extents[r->at];
+}
+
+static const char *held_bytes(const struct store_read *r, size_t extent)
+{
+    for (size_t i = 0; i < r->n_held; i++)
+        if (r->held[i].extent == extent)
+            return r->held[i].value.data.p;
+    BUG("an inline extent is not held");
+}
+
+bool store_read_piece(struct store_read *r, uint64_t off, uint64_t max, struct store_piece *out,
+                      struct err *e)
+{
+    BUG_ON(r->is_inline || off >= r->object.size || max == 0);
+    const struct extent *x = seek(r, off);
+    uint64_t in = off - r->at_begin, left = x->length - in;
+
+    *out = (struct store_piece){.fd = -1, .n = left < max ? left : max};
+    if (x->kind == EXTENT_INLINE) {
+        out->p = held_bytes(r, r->at) + in;
+        return true;
+    }
+    if (open_extent(r, r->at, e) != STORE_OK)
         return false;
-    uint64_t left = o->extents[i].length - (off - begin);
-    *fd = blob_fd(r->readers[i]);
-    *fd_off = off - begin;
-    *n = left < max ? left : max;
-    r->last = i;
-    return blob_verify(r->readers[i], *fd_off, *n, e);
+    out->fd = blob_fd(r->reader);
+    out->fd_off = in;
+    return blob_verify(r->reader, in, out->n, e);
+}
+
+bool store_read_bytes(struct store_read *r, uint64_t off, void *out, size_t n, struct err *e)
+{
+    char *to = out;
+
+    BUG_ON(off > r->object.size || n > r->object.size - off);
+    if (r->is_inline) {
+        if (n)
+            memcpy(to, r->body.data.p + off, n);
+        return true;
+    }
+    while (n) {
+        const struct extent *x = seek(r, off);
+        uint64_t in = off - r->at_begin, left = x->length - in;
+        size_t step = left < n ? (size_t)left : n;
+        if (x->kind == EXTENT_INLINE)
+            memcpy(to, held_bytes(r, r->at) + in, step);
+        else if (open_extent(r, r->at, e) != STORE_OK || !blob_read(r->reader, in, to, step, e))
+            return false;
+        off += step;
+        to += step;
+        n -= step;
+    }
+    return true;
 }
 
 void store_read_close(struct store_read *r)
 {
     if (!r->is_inline)
-        close_blobs(r);
+        close_pieces(r);
     else if (r->object.size)
         kv_value_release(&r->body);
 }

@@ -42,6 +42,28 @@ struct str row_key_object(struct row_key *k, uint64_t bucket, struct str key)
     return key_view(k);
 }
 
+struct str row_key_upload(struct row_key *k, uint64_t bucket, struct str key, struct str upload)
+{
+    BUG_ON(upload.n != UPLOAD_ID_LEN);
+    k->n = 0;
+    key_add(k, "u", 1);
+    key_id(k, bucket);
+    key_add(k, key.p, key.n);
+    key_add(k, "", 1);
+    key_add(k, upload.p, upload.n);
+    return key_view(k);
+}
+
+struct str row_key_part(struct row_key *k, uint64_t bucket, struct str key, struct str upload, uint32_t part)
+{
+    unsigned char be[4] = {(unsigned char)(part >> 24), (unsigned char)(part >> 16),
+                           (unsigned char)(part >> 8), (unsigned char)part};
+
+    row_key_upload(k, bucket, key, upload);
+    key_add(k, be, sizeof be);
+    return key_view(k);
+}
+
 struct str row_key_id(struct row_key *k, char kind, uint64_t id)
 {
     k->n = 0;
@@ -80,6 +102,21 @@ bool row_garbage(struct str key, char *what, uint64_t *seq, uint64_t *id)
     *what = key.p[1];
     struct str rest = str_from(key, 2);
     return take_be64(&rest, seq) && take_be64(&rest, id);
+}
+
+bool row_upload(struct str key, uint64_t *bucket, struct str *object_key, struct str *upload, uint32_t *part)
+{
+    struct str rest = str_from(key, 1), tail;
+
+    *part = 0;
+    if (!key.n || key.p[0] != 'u' || !take_be64(&rest, bucket))
+        return false;
+    ptrdiff_t end = str_chr(rest, 0);
+    if (end <= 0)
+        return false;
+    *object_key = str_head(rest, (size_t)end);
+    tail = str_from(rest, (size_t)end + 1);
+    return take_bytes(&tail, UPLOAD_ID_LEN, upload) && (!tail.n || (take_be32(&tail, part) && !tail.n));
 }
 
 bool row_successor(struct buf *b)

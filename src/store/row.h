@@ -11,26 +11,34 @@
 
 #define STORE_KEY_MAX \
     1024 /* bytes of an object's key; longer ones are refused at the edge, and found nowhere */
-#define ROW_VERSION 1
+#define ROW_VERSION   1
+#define UPLOAD_ID_LEN 32 /* of a multipart upload: lower-case hex, unique, in order of initiation */
 
 struct row_key {
     size_t n;
-    char p[1 + 8 + STORE_KEY_MAX];
+    char p[1 + 8 + STORE_KEY_MAX + 1 + UPLOAD_ID_LEN + 4];
 };
 /* Each fills *k and returns the view of it. */
-struct str row_key_bucket(struct row_key *k, struct str name);                       /* b name */
-struct str row_key_object(struct row_key *k, uint64_t bucket, struct str key);       /* o bucket-id key */
-struct str row_key_id(struct row_key *k, char kind, uint64_t id);                    /* r, t, n: kind id */
+struct str row_key_bucket(struct row_key *k, struct str name);                 /* b name */
+struct str row_key_object(struct row_key *k, uint64_t bucket, struct str key); /* o bucket-id key */
+struct str row_key_id(struct row_key *k, char kind, uint64_t id);              /* r, t, n, e: kind id */
+/* u bucket-id key 0 upload-id; its parts: the same, then the number, big-endian 32 bit. Keys of objects hold no NUL. */
+struct str row_key_upload(struct row_key *k, uint64_t bucket, struct str key, struct str upload);
+struct str row_key_part(struct row_key *k, uint64_t bucket, struct str key, struct str upload, uint32_t part);
 struct str row_key_garbage(struct row_key *k, char what, uint64_t seq, uint64_t id); /* g what seq id */
 struct str row_key_data(struct row_key *k, uint64_t id);                             /* KV_DATA: id */
 #define ROW_KEY_IDS        STR("i") /* the next id to hand out */
 #define ROW_KEY_DEPLOYMENT STR("m.deployment")
 #define GARBAGE_BLOB       'b'
 #define GARBAGE_BUCKET     'k'
+#define GARBAGE_UPLOAD     'u' /* id: of the upload; value: see upload.c */
+#define GARBAGE_EXTENTS    'x' /* an extents row, with all that it names */
 
 /* The id behind `skip` bytes of a key that ends with it. */
 bool row_id(struct str key, size_t skip, uint64_t *id);
 bool row_garbage(struct str key, char *what, uint64_t *seq, uint64_t *id);
+/* Takes a u row's key apart; *part is 0 for the upload itself. Views of `key`. */
+bool row_upload(struct str key, uint64_t *bucket, struct str *object_key, struct str *upload, uint32_t *part);
 
 /* Turns the bytes of *b into the first key behind all keys that begin with them; false when there is none. */
 bool row_successor(struct buf *b);

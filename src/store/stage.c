@@ -4,6 +4,7 @@
  * use them, inside closures. */
 #include <stdlib.h>
 
+#include "base/crash.h"
 #include "base/log.h"
 #include "store/stage.h"
 
@@ -55,7 +56,7 @@ struct store_stage *stage_begin(struct store *s, int64_t size, enum store_result
 
 bool stage_is_inline(const struct store_stage *st)
 {
-    return !st->is_file;
+    return !st->is_file && !st->assembled;
 }
 
 uint64_t stage_size(const struct store_stage *st)
@@ -123,6 +124,8 @@ enum store_result stage_finish(struct store_stage *st, struct err *e)
 
 static void stage_free(struct store_stage *st)
 {
+    free(st->extents);
+    free(st->parts);
     free(st->memory);
     free(st);
 }
@@ -144,6 +147,8 @@ void stage_discard(struct store_stage *st)
         else
             log_warn("store", "%s: left to the next start", e.text);
     }
+    if (st->row && !st->used && janitor_drop_ids(st->store, 'e', &st->row, 1))
+        janitor_drop_ids(st->store, 't', &st->row, 1);
     stage_free(st);
 }
 
@@ -152,6 +157,85 @@ void stage_committed(struct store_stage *st)
     BUG_ON(st && !st->used);
     if (st)
         stage_free(st);
+}
+
+/* --- parts --- */
+
+struct extents_row {
+    uint64_t id;
+    struct str value;
+};
+
+static bool write_extents_row(struct kv_txn *t, void *ctx)
+{
+    const struct extents_row *x = ctx;
+    struct row_key k;
+
+    kv_txn_put(t, KV_META, row_key_id(&k, 'e', x->id), x->value);
+    return true;
+}
+
+/* More extents or parts than an object's row holds: a row of their own, written before the commit that needs it. Like a file
+ * it has a t row until then. It needs no sync: that commit's sync takes it along. */
+static enum store_result make_extents_row(struct store_stage *st, struct err *e)
+{
+    struct object o = {.size = st->size,
+                       .parts = (uint32_t)st->n_parts,
+                       .extents = st->extents ? st->extents : &st->extent,
+                       .n_extents = st->n_extents,
+                       .part_list = st->parts,
+                       .n_part_list = st->n_parts};
+    struct extents_row x;
+    struct buf value;
+
+    if (!store_take_blob_id(st->store, &x.id, e))
+        return STORE_FAILED;
+    buf_init(&value, EXTENTS_ROW_MAX);
+    object_extents_encode(&o, &value);
+    BUG_ON(value.failed);
+    x.value = buf_view(&value);
+    enum kv_outcome done = kv_commit_wait(st->store->kv, write_extents_row, &x, KV_PLAIN | KV_NOSYNC);
+    buf_release(&value);
+    if (done != KV_COMMITTED)
+        return STORE_FAILED;
+    crash_point(CRASH_EXTENTS_WRITTEN);
+    st->row = x.id;
+    return STORE_OK;
+}
+
+/* What a finished body is made of; more than fits an object's row goes into one of its own. */
+static enum store_result set_parts(struct store_stage *st, const struct object_part *parts, size_t n,
+                                   struct err *e)
+{
+    if (n) {
+        st->parts = x_malloc(n * sizeof *parts);
+        memcpy(st->parts, parts, n * sizeof *parts);
+        st->n_parts = n;
+    }
+    bool many = n > OBJECT_EXTENTS || st->n_extents > OBJECT_EXTENTS;
+    return many ? make_extents_row(st, e) : STORE_OK;
+}
+
+struct store_stage *stage_parts(struct store *s, const struct extent *extents, size_t n_extents,
+                                const struct object_part *parts, size_t n_parts, enum store_result *res,
+                                struct err *e)
+{
+    struct store_stage *st = stage_new(s);
+
+    st->assembled = st->finished = true;
+    if (n_extents) {
+        st->extents = x_malloc(n_extents * sizeof *extents);
+        memcpy(st->extents, extents, n_extents * sizeof *extents);
+        st->n_extents = n_extents;
+    }
+    for (size_t i = 0; i < n_extents; i++)
+        st->size += extents[i].length;
+    *res = set_parts(st, parts, n_parts, e);
+    if (*res != STORE_OK) {
+        stage_discard(st);
+        return NULL;
+    }
+    return st;
 }
 
 /* --- copies --- */
@@ -164,7 +248,7 @@ static enum store_result copy_blob(struct store_stage *st, struct store_read *fr
         return STORE_FAILED;
     st->is_file = true;
     st->size = from->object.size;
-    if (!blob_copy(s->blobs, from->readers[0], st->id, e))
+    if (!blob_copy(s->blobs, from->reader, st->id, e))
         return blob_failure();
     st->finished = true;
     return STORE_OK;
@@ -177,18 +261,20 @@ static enum store_result copy_pieces(struct store_stage *st, struct store_read *
     char *part = x_malloc(BLOB_BLOCK);
 
     for (uint64_t off = 0; r == STORE_OK && off < o->size;) {
-        uint64_t at, n;
-        int fd;
-        if (!store_read_piece(from, off, BLOB_BLOCK, &fd, &at, &n, e)) {
-            r = STORE_DAMAGED;
-            break;
-        }
-        struct blob_reader *reader = from->readers[from->last];
-        r = blob_read(reader, at, part, (size_t)n, e) ? stage_append(st, part, (size_t)n, e) : STORE_DAMAGED;
+        size_t n = o->size - off < BLOB_BLOCK ? (size_t)(o->size - off) : BLOB_BLOCK;
+        r = store_read_bytes(from, off, part, n, e) ? stage_append(st, part, n, e) : STORE_DAMAGED;
         off += n;
     }
     free(part);
     return r == STORE_OK ? stage_finish(st, e) : r;
+}
+
+/* The parts of a copy are the source's, although its bytes lie in one piece: its ETag and a composite checksum say so. */
+static enum store_result copy_parts(struct store_stage *st, const struct object *from, struct err *e)
+{
+    st->extent = (struct extent){st->is_file ? EXTENT_BLOB : EXTENT_INLINE, st->id, st->size};
+    st->n_extents = st->size ? 1 : 0;
+    return set_parts(st, from->part_list, from->n_part_list, e);
 }
 
 struct store_stage *stage_copy(struct store *s, struct store_read *from, enum store_result *res,
@@ -204,8 +290,11 @@ struct store_stage *stage_copy(struct store *s, struct store_read *from, enum st
             *res = stage_finish(st, e);
     } else {
         st = stage_new(s);
-        *res = from->object.n_extents == 1 ? copy_blob(st, from, e) : copy_pieces(st, from, e);
+        *res =
+            from->reader && from->object.n_extents == 1 ? copy_blob(st, from, e) : copy_pieces(st, from, e);
     }
+    if (*res == STORE_OK)
+        *res = copy_parts(st, &from->object, e);
     if (*res != STORE_OK) {
         stage_discard(st);
         return NULL;

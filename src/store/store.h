@@ -2,10 +2,12 @@
  *
  * Buckets and objects: their rows and rules. A folder DIR holds `format` (version), `lock`, `kv/` (rows) and
  * `blobs/` (bodies above the inline limit). Reads run on any thread; changes are store_txn_* calls inside a
- * kv closure that the s3 part writes, so that an object, its events and its garbage are one commit.
+ * kv closure that the s3 part writes, so that an object, its events and its garbage are one commit. Multipart uploads:
+ * store/upload.h.
  *
  * Rows (KV_META unless said): b name -> bucket; r bucket-id -> notification rules as given by the client; o
- * bucket-id key -> object; t blob-id -> blob being written; g kind sequencer id -> garbage, in the order it
+ * bucket-id key -> object; e id -> extents and parts of an object that has many; u bucket-id key 0 upload-id [part]
+ * -> upload, part; t id -> blob or extents row being written; g kind sequencer id -> garbage, in the order it
  * arose; n bucket-id -> objects, bytes; i -> next id; m.deployment -> UUID. KV_DATA: inline-id -> body. Ids
  * are big-endian 64 bit, at least 2^40. */
 #ifndef BELFRY_STORE_STORE_H
@@ -93,27 +95,42 @@ enum store_result store_txn_bucket_check(struct kv_txn *t, const struct bucket *
 /* The row. With cached_only STORE_WOULD_BLOCK instead of disk reads. Strings live in the arena. */
 enum store_result store_object_get(struct store *s, const struct bucket *b, struct str key, bool cached_only,
                                    struct arena *a, struct object *out, struct err *e);
+/* The same with extents and parts also where they have a row of their own (then cached_only is STORE_WOULD_BLOCK). */
+enum store_result store_object_get_parts(struct store *s, const struct bucket *b, struct str key,
+                                         bool cached_only, struct arena *a, struct object *out,
+                                         struct err *e);
 
-/* An object opened for reading: row looked up, blobs pinned and opened, inline body held (the whole body for
- * inline objects). A body that is gone after the look-up = the row is read again, as long as it keeps
- * changing. cached_only: an object in files is STORE_WOULD_BLOCK, too. On STORE_OK release with
- * store_read_close, from any thread, before the arena. */
+/* An object opened for reading: row looked up, blobs pinned, the first one opened, inline bodies held. What was gone before it
+ * could be pinned = the row is read again, as long as it keeps changing: so nothing of an object that was opened is missing,
+ * whoever replaces it meanwhile. cached_only: an object that is not one inline body is STORE_WOULD_BLOCK. On STORE_OK release
+ * with store_read_close, from any thread, before the arena. */
 struct store_read {
     struct object object;
     struct kv_value body; /* inline body: body.data is the whole of it (size <= inline_max) */
     bool is_inline;
-    struct blob_reader *
-        *readers; /* one per extent, else; NULL until store_read_piece needs it (the first is open) */
-    size_t last;  /* extent of the last piece */
+    struct blob_reader *reader; /* else: of one extent at a time */
+    size_t reading;             /* which */
+    size_t at;                  /* extent of the last piece, */
+    uint64_t at_begin;          /* and where in the object it begins */
+    struct held_body *held;     /* small parts */
+    size_t n_held;
     struct store *store;
 };
 enum store_result store_read_open(struct store *s, const struct bucket *b, struct str key, bool cached_only,
                                   struct arena *a, struct store_read *out, struct err *e);
-/* The piece of a file object at `off`: which fd, where in it, how many contiguous bytes (at most max); those
- * blocks are verified. May block. Damage is in err (file and block; the caller knows the object and logs).
- * off < object.size, max > 0. */
-bool store_read_piece(struct store_read *r, uint64_t off, uint64_t max, int *fd, uint64_t *fd_off,
-                      uint64_t *n, struct err *e);
+/* A run of bytes of an object. */
+struct store_piece {
+    int fd;          /* open until the next call; < 0: the bytes are in memory */
+    uint64_t fd_off; /* where in it */
+    const char *p;   /* in memory: until store_read_close */
+    uint64_t n;
+};
+/* The piece of an object that is not one inline body at `off`, at most max bytes of it; their blocks are verified. May block.
+ * Damage is in err (file and block; the caller knows the object and logs). off < object.size, max > 0. */
+bool store_read_piece(struct store_read *r, uint64_t off, uint64_t max, struct store_piece *out,
+                      struct err *e);
+/* Verified bytes [off, off + n) of any object, within its size. May block. */
+bool store_read_bytes(struct store_read *r, uint64_t off, void *out, size_t n, struct err *e);
 void store_read_close(struct store_read *r);
 
 /* One page of a listing (blocking). Keys in memcmp order; common prefixes interleaved and counted once each.
@@ -155,10 +172,17 @@ uint64_t stage_size(const struct store_stage *st); /* bytes taken so far */
  * fine. A stage that was used by a closure whose batch failed keeps both: only the next start can tell
  * whether that batch exists. */
 void stage_discard(struct store_stage *st);
-/* Takes an existing object's bytes as a stage of its own (CopyObject): inline bodies are copied, files by
- * blob_copy. Finished. NULL and *res as stage_begin, or STORE_DAMAGED. */
+/* Takes an existing object's bytes as a stage of its own (CopyObject): inline bodies are copied, a file by
+ * blob_copy, several are put together. Its parts stay parts of the copy. Finished. NULL and *res as stage_begin, or
+ * STORE_DAMAGED. */
 struct store_stage *stage_copy(struct store *s, struct store_read *from, enum store_result *res,
                                struct err *e);
+/* The body of a finished upload, out of the bodies of its parts (extents of part rows, which the commit that uses the stage
+ * must put out of use). Blocks: more than OBJECT_EXTENTS of either are written to a row of their own. Finished; arrays are
+ * copied. NULL and *res as stage_begin. */
+struct store_stage *stage_parts(struct store *s, const struct extent *extents, size_t n_extents,
+                                const struct object_part *parts, size_t n_parts, enum store_result *res,
+                                struct err *e);
 /* After the commit that used it is durable: frees the stage, keeps the file. */
 void stage_committed(struct store_stage *st);
 
@@ -170,8 +194,8 @@ enum store_result store_txn_object_get(struct kv_txn *t, const struct bucket *b,
                                        struct arena *a, struct object *out);
 /* Writes the row of `o` (size and extents are filled in here from the stage: inline body, or blob with its t
  * row removed; valid as long as the stage; o->seq is the caller's), the garbage of `old` (NULL: there was
- * none) and the counters. `stage` NULL keeps old's size and extents (metadata-only self-copy). At most 3 rows
- * + 1 per extent of old. */
+ * none) and the counters. `stage` NULL keeps old's size, extents and parts (metadata-only self-copy). At most 5 rows
+ * + 1 per extent of old that is in its row. */
 void store_txn_object_put(struct kv_txn *t, struct store *s, const struct bucket *b, struct str key,
                           struct object *o, struct store_stage *stage, const struct object *old);
 void store_txn_object_delete(struct kv_txn *t, struct store *s, const struct bucket *b, struct str key,

@@ -13,7 +13,8 @@
 #define STORE_T_BLOCK    64                  /* t rows written by one commit */
 #define STORE_INLINE_MAX (32u << 10)         /* docs/storage.md */
 #define STORE_ROW_MAX    (512u << 10)
-#define STORE_CLOSURE    200 /* rows that a closure of the janitor touches at most */
+#define EXTENTS_ROW_MAX  (768u << 10) /* OBJECT_PARTS extents and parts, 60 bytes each */
+#define STORE_CLOSURE    200          /* rows that a closure of the janitor touches at most */
 
 /* --- buckets (bucket.c) --- */
 
@@ -71,6 +72,8 @@ struct janitor {
     struct garbage cursor; /* every garbage row of blobs up to this one was seen */
     struct garbage *busy;
     size_t n_busy, cap_busy;
+    struct garbage uploads_done, extents_done; /* g rows of those kinds up to these were worked off */
+    int64_t look_for_abandoned_ms;             /* when next */
 };
 void janitor_start(struct store *s);
 void janitor_stop(struct store *s);
@@ -80,6 +83,14 @@ void janitor_discarded(struct store *s, uint64_t blob);
 bool janitor_wait(struct store *s, int64_t deadline_ms);
 /* At start: removes the files of t rows and the rows. */
 bool janitor_sweep(struct store *s, struct err *e);
+/* Up to `max` garbage rows of one kind behind the row `after`. */
+size_t janitor_collect(struct store *s, char what, struct garbage after, struct garbage *out, size_t max);
+bool janitor_drop_garbage(struct store *s, char what, const struct garbage *v, size_t n);
+/* janitor_upload.c. False: a write failed, or the janitor is to stop. */
+bool janitor_finish_uploads(struct store *s);
+bool janitor_empty_uploads(struct store *s, uint64_t bucket); /* of a deleted one */
+bool janitor_work_off_extents(struct store *s);
+bool janitor_abort_abandoned(struct store *s);
 /* Removes rows of one kind and these ids in plain, unsynced writes. */
 bool janitor_drop_ids(struct store *s, char kind, const uint64_t *ids, size_t n);
 
@@ -117,6 +128,15 @@ struct store {
 bool store_take_blob_id(struct store *s, uint64_t *id, struct err *e);
 /* The g row of a blob, or the body of an inline extent removed: within a closure. */
 void store_txn_drop_extents(struct kv_txn *t, const struct extent *x, size_t n);
+/* The same for all of an object's; those in a row of their own become one g row, which the janitor works off. */
+void store_txn_drop_body(struct kv_txn *t, const struct object *o);
+/* The key of an upload's or an object's row as part of a listing: "photos/2024/" of "photos/2024/a.jpg" under prefix "photos/"
+ * with delimiter "/"; p == NULL: the key stands alone. */
+struct str list_group(struct str prefix, struct str delimiter, struct str key);
+#define LIST_STEPS 8 /* rows walked before a seek: most groups are small, and a seek costs several steps */
+/* An extents row into out (arena): STORE_MISSING, STORE_DAMAGED (e says why), STORE_OK. */
+enum store_result store_extents_get(struct kv *kv, uint64_t id, struct arena *a, struct object *out,
+                                    struct err *e);
 
 struct bucket_row {
     uint64_t id, rules_version;

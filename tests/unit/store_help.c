@@ -236,12 +236,14 @@ static void assert_pieces(struct store_read *r, const char *want, size_t n)
     char *got = x_malloc(n);
 
     for (uint64_t off = 0; off < n;) {
-        uint64_t at, len;
-        int fd;
-        if (!store_read_piece(r, off, 100000, &fd, &at, &len, &e))
+        struct store_piece p;
+        if (!store_read_piece(r, off, 100000, &p, &e))
             fail_msg("%s", e.text);
-        assert_int_equal(pread(fd, got + off, len, (off_t)at), len);
-        off += len;
+        if (p.fd < 0)
+            memcpy(got + off, p.p, p.n);
+        else
+            assert_int_equal(pread(p.fd, got + off, p.n, (off_t)p.fd_off), p.n);
+        off += p.n;
     }
     assert_memory_equal(got, want, n);
     free(got);
