@@ -80,6 +80,8 @@
       "Checksum algorithm provided is unsupported. Please try again with any of the valid types: CRC32, " \
       "CRC32C, " \
       "CRC64NVME, SHA1, SHA256.") \
+    X(INVALID_CHECKSUM_TYPE, 400, "InvalidRequest", \
+      "The x-amz-checksum-type does not go with the x-amz-checksum-algorithm.") \
     X(INVALID_CHECKSUM_HINT, 400, "InvalidRequest", \
       "The value of the x-amz-sdk-checksum-algorithm header is not valid.") \
     X(CHECKSUM_MISSING, 400, "InvalidRequest", \
@@ -116,7 +118,22 @@
     X(UNSUPPORTED_NOTIFICATION, 400, "UnsupportedNotification", \
       "MinIO server does not support Topic or Cloud Function based notifications.") \
     X(INVALID_STORAGE_CLASS, 400, "InvalidStorageClass", "Invalid storage class.") \
+    X(INVALID_PART_NUMBER, 416, "InvalidPartNumber", "The requested partnumber is not satisfiable") \
+    X(NO_SUCH_UPLOAD, 404, "NoSuchUpload", \
+      "The specified multipart upload does not exist. The upload ID may be invalid, or the upload may have " \
+      "been " \
+      "aborted or completed.") \
+    X(INVALID_PART, 400, "InvalidPart", \
+      "One or more of the specified parts could not be found. The part may not have been uploaded, or the " \
+      "specified " \
+      "entity tag may not match the part's entity tag.") \
+    X(INVALID_PART_ORDER, 400, "InvalidPartOrder", \
+      "The list of parts was not in ascending order. The parts list must be specified in order by part " \
+      "number.") \
     X(INVALID_RANGE, 416, "InvalidRange", "The requested range is not satisfiable") \
+    X(INVALID_COPY_RANGE, 400, "InvalidArgument", \
+      "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the " \
+      "zero-based offsets of the first and last bytes to copy.") \
     X(INVALID_COPY_SOURCE, 400, "InvalidArgument", \
       "Copy Source must mention the source bucket and key: sourcebucket/sourcekey.") \
     X(INVALID_DIRECTIVE, 400, "InvalidArgument", "Unknown metadata directive.") \

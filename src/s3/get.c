@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "s3/emit.h"
 #include "s3/meta.h"
+#include "s3/multipart.h"
 #include "s3/ops.h"
 
 #define PIECE_MAX (1u << 20)
@@ -15,6 +16,7 @@ struct get {
     struct store_read read;
     struct object object; /* HEAD: the row alone */
     bool open, head, partial;
+    unsigned part; /* partNumber; 0: not asked for */
     enum store_result res;
     struct err why;
     uint64_t first, length, sent; /* range to send, and how far we are */
@@ -98,6 +100,19 @@ static void stop(struct http_req *h)
 
 static const struct http_producer producer = {more, stop};
 
+/* Of GET and HEAD by partNumber: how many parts there are, and this one's own checksum. */
+static void part_headers(struct s3_req *r, const struct get *g, struct buf *h)
+{
+    const struct object *o = get_object(g);
+    buf_printf(h, "X-Amz-Mp-Parts-Count: %u\r\n", o->parts);
+    const struct object_part *p = g->part <= o->n_part_list ? &o->part_list[g->part - 1] : NULL;
+    if (!p || !g->partial || p->checksum != (uint8_t)o->checksum || !p->checksum ||
+        !str_ieq(s3_header(r, "x-amz-checksum-mode"), STR("ENABLED")))
+        return;
+    part_checksum_header(h, o->checksum, p->checksum_value);
+    buf_printf(h, "X-Amz-Checksum-Type: %s\r\n", o->checksum_full ? "FULL_OBJECT" : "COMPOSITE");
+}
+
 static void get_send(struct s3_req *r)
 {
     struct get *g = r->op_state;
@@ -105,7 +120,9 @@ static void get_send(struct s3_req *r)
     struct buf h;
     buf_init(&h, 64u << 10);
     s3_headers(r, &h);
-    meta_to_headers(r, o, !g->partial, &h);
+    meta_to_headers(r, o, !g->partial || (g->part && !o->parts), &h);
+    if (g->part && o->parts)
+        part_headers(r, g, &h);
     if (g->partial)
         buf_printf(&h, "Content-Range: bytes %llu-%llu/%llu\r\n", (unsigned long long)g->first,
                    (unsigned long long)(g->first + g->length - 1), (unsigned long long)o->size);
@@ -163,6 +180,21 @@ static void fail_with_validators(struct s3_req *r, enum s3_error e, const struct
     buf_release(&h);
 }
 
+/* Parts are numbered from 1 in the order in which they lie in the object, whatever numbers they were uploaded under: so a
+ * client that goes from 1 to the count it was told gets all of them. An object of one PUT is its own part 1. */
+static bool part_range(struct get *g)
+{
+    const struct object *o = get_object(g);
+    if (g->part > (o->n_part_list ? o->n_part_list : 1))
+        return false;
+    for (unsigned i = 0; o->n_part_list && i < g->part; i++) {
+        g->first += i ? o->part_list[i - 1].size : 0;
+        g->length = o->part_list[i].size;
+    }
+    g->partial = g->length > 0;
+    return true;
+}
+
 static bool get_range(struct s3_req *r)
 {
     struct get *g = r->op_state;
@@ -170,6 +202,8 @@ static bool get_range(struct s3_req *r)
     g->first = 0;
     g->length = size;
     struct str range = s3_header(r, "range");
+    if (g->part)
+        return part_range(g);
     if (!range.n)
         return true;
     switch (range_parse(range, size, &g->first, &g->length)) {
@@ -191,7 +225,8 @@ static void range_fail(struct s3_req *r)
     char line[64];
     int n = snprintf(line, sizeof line, "Content-Range: bytes */%llu\r\n", (unsigned long long)o->size);
     r->range_size = (int64_t)o->size;
-    s3_fail_headers(r, S3E_INVALID_RANGE, str_n(line, (size_t)n));
+    bool part = ((const struct get *)r->op_state)->part != 0;
+    s3_fail_headers(r, part ? S3E_INVALID_PART_NUMBER : S3E_INVALID_RANGE, str_n(line, (size_t)n));
 }
 
 static void get_found(struct s3_req *r)
@@ -223,8 +258,8 @@ static void lookup(struct s3_req *r, bool cached_only)
 {
     struct get *g = r->op_state;
     if (g->head) {
-        g->res =
-            store_object_get(r->s3->store, r->bucket, r->key, cached_only, r->arena, &g->object, &g->why);
+        g->res = (g->part ? store_object_get_parts : store_object_get)(
+            r->s3->store, r->bucket, r->key, cached_only, r->arena, &g->object, &g->why);
     } else {
         g->res = store_read_open(r->s3->store, r->bucket, r->key, cached_only, r->arena, &g->read, &g->why);
         g->open = g->res == STORE_OK;
@@ -239,13 +274,21 @@ static void lookup_job(struct s3_req *r)
 static void get_begin(struct s3_req *r, bool head)
 {
     struct str v;
-    if (s3_query(r, "partNumber", &v)) {
-        s3_fail(r, S3E_NOT_IMPLEMENTED);
+    unsigned part = 0;
+    bool has_part = s3_query(r, "partNumber", &v);
+    if (has_part && !part_number_parse(v, &part)) {
+        s3_fail_msg(r, S3E_INVALID_ARGUMENT, PART_NUMBER_WRONG);
+        return;
+    }
+    if (has_part && s3_header(r, "range").n) {
+        s3_fail_msg(r, S3E_INVALID_REQUEST,
+                    "Cannot specify both Range header and partNumber query parameter");
         return;
     }
     if (!s3_need_bucket(r))
         return;
     struct get *g = ARENA_NEW(r->arena, struct get);
+    g->part = part;
     r->op_state = g;
     r->op_free = get_free;
     g->head = head;

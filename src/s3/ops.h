@@ -33,5 +33,13 @@ void op_delete_object_tagging(struct s3_req *r);
 void op_canned(struct s3_req *r); /* canned.c: what is not configured */
 void op_put_acl(struct s3_req *r);
 void force_delete(struct s3_req *r); /* force.c: the object and everything below it; r->bucket is set */
+void op_create_multipart_upload(struct s3_req *r); /* multipart.c */
+void op_abort_multipart_upload(struct s3_req *r);
+void op_upload_part(struct s3_req *r);               /* multipart_part.c */
+void op_upload_part_copy(struct s3_req *r);          /* multipart_copy.c */
+void op_complete_multipart_upload(struct s3_req *r); /* multipart_complete.c */
+void op_list_parts(struct s3_req *r);                /* multipart_list.c */
+void op_list_multipart_uploads(struct s3_req *r);
+void op_get_object_attributes(struct s3_req *r); /* attributes.c */
 
 #endif

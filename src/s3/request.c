@@ -308,16 +308,11 @@ static enum s3_error check_version(const struct s3_req *r)
     return r->op->run == op_delete_object ? S3E_NONE : S3E_NO_SUCH_VERSION;
 }
 
-/* Is there such an operation here? Who meets this is somebody new, so the answer names what is missing, and the way that
- * there is around what SDKs do of their own accord with large objects. */
+/* Is there such an operation here? Who meets this is somebody new, so the answer names what is missing. */
 static enum s3_error check_built(struct s3_req *r)
 {
     if (!r->op->run) {
-        bool multipart = str_eq_c(STR("CreateMultipartUpload"), r->op->name);
-        r->message =
-            arena_printf(r->arena, "This version does not have %s yet%s%c", r->op->name,
-                         multipart ? ": upload in one piece, up to 5 GiB (mc cp --disable-multipart)" : "", 0)
-                .p;
+        r->message = arena_printf(r->arena, "This version does not have %s yet%c", r->op->name, 0).p;
         return S3E_NOT_IMPLEMENTED;
     }
     return route_strays(r->op, r->http->method, &r->query) ? S3E_NOT_IMPLEMENTED : S3E_NONE;

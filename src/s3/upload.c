@@ -115,12 +115,27 @@ static enum s3_error find_md5(struct upload *u, const struct headers *h)
     return S3E_NONE;
 }
 
-enum s3_error upload_init(struct upload *u, const struct s3_req *r, bool want_md5)
+void upload_init_own(struct upload *u, uint64_t size)
+{
+    *u = (struct upload){.want_md5 = true, .size = size};
+    hash_begin(&u->md5, HASH_MD5);
+}
+
+bool upload_want_checksum(struct upload *u, enum checksum_kind k)
+{
+    if (u->checksum.kind == CHECKSUM_NONE && k != CHECKSUM_NONE) {
+        u->checksum_own = true;
+        checksum_begin(&u->checksum, k);
+    }
+    return k == CHECKSUM_NONE || u->checksum.kind == k;
+}
+
+static enum s3_error init(struct upload *u, const struct s3_req *r, bool want_md5, bool has_checksum)
 {
     *u = (struct upload){.want_md5 = want_md5};
     bool streaming = r->payload.mode != PAYLOAD_UNSIGNED && r->payload.mode != PAYLOAD_SIGNED;
     enum s3_error e = find_md5(u, &r->http->headers);
-    if (e == S3E_NONE)
+    if (e == S3E_NONE && has_checksum)
         e = find_checksum(u, &r->http->headers, r->payload.trailer_names);
     if (e != S3E_NONE)
         return e;
@@ -138,6 +153,11 @@ enum s3_error upload_init(struct upload *u, const struct s3_req *r, bool want_md
         hash_begin(&u->md5, HASH_MD5);
     u->coming = u->size;
     return S3E_NONE;
+}
+
+enum s3_error upload_init(struct upload *u, const struct s3_req *r, bool want_md5)
+{
+    return init(u, r, want_md5, true);
 }
 
 enum s3_error upload_init_form(struct upload *u, struct s3_req *r, struct str boundary, uint64_t max,
@@ -267,7 +287,9 @@ static enum s3_error check_checksum(struct upload *u)
             return S3E_INVALID_CHECKSUM;
     }
     checksum_end(&u->checksum, u->checksum_value);
-    return hash_equal(u->checksum_value, u->checksum_expected, checksum_len(k)) ? S3E_NONE : S3E_BAD_CHECKSUM;
+    return u->checksum_own || hash_equal(u->checksum_value, u->checksum_expected, checksum_len(k))
+               ? S3E_NONE
+               : S3E_BAD_CHECKSUM;
 }
 
 enum s3_error upload_end(struct upload *u)
@@ -346,13 +368,13 @@ static void collect_go(struct s3_req *r)
     http_read_body(r->http, &collect_sink);
 }
 
-void upload_collect(struct s3_req *r, void (*run)(struct s3_req *r))
+static void collect(struct s3_req *r, size_t max, bool has_checksum, void (*run)(struct s3_req *r))
 {
     struct collect *c = ARENA_NEW(r->arena, struct collect);
     c->run = run;
     r->upload = &c->upload;
-    enum s3_error e = upload_init(&c->upload, r, false);
-    if (e == S3E_NONE && c->upload.size > S3_XML_MAX)
+    enum s3_error e = init(&c->upload, r, false, has_checksum);
+    if (e == S3E_NONE && c->upload.size > max)
         e = S3E_ENTITY_TOO_LARGE;
     if (e != S3E_NONE) {
         upload_release(&c->upload);
@@ -360,7 +382,17 @@ void upload_collect(struct s3_req *r, void (*run)(struct s3_req *r))
         return;
     }
     r->op_state = c;
-    buf_init(&r->xml, S3_XML_MAX);
+    buf_init(&r->xml, max);
     c->upload.buf = &r->xml;
     s3_take_budget(r, &r->s3->bodies, c->upload.size, collect_go);
+}
+
+void upload_collect(struct s3_req *r, void (*run)(struct s3_req *r))
+{
+    collect(r, S3_XML_MAX, true, run);
+}
+
+void upload_collect_plain(struct s3_req *r, size_t max, void (*run)(struct s3_req *r))
+{
+    collect(r, max, false, run);
 }

@@ -24,7 +24,8 @@ struct upload {
     uint8_t sha_expected[SHA256_LEN], md5_expected[MD5_LEN], md5_value[MD5_LEN];
     struct checksum checksum; /* of the kind that the client chose; CHECKSUM_NONE: of none */
     uint8_t checksum_expected[CHECKSUM_MAX], checksum_value[CHECKSUM_MAX];
-    struct buf *buf; /* one of the two is set */
+    bool checksum_own; /* nobody sent one: it is computed, there is nothing to compare it with */
+    struct buf *buf;   /* one of the two is set */
     struct store_stage *stage;
     enum s3_error error;
     struct err why; /* of the store, for the log */
@@ -45,6 +46,10 @@ enum s3_error upload_feed(struct upload *u, const char *p, size_t n);
 /* The HTTP body is over: verifies length, digests, checksum, signature. md5_value and checksum_value are set when wanted. */
 enum s3_error upload_end(struct upload *u);
 void upload_release(struct upload *u); /* may be called again */
+/* A body that does not come from a request: `size` bytes, with MD5. */
+void upload_init_own(struct upload *u, uint64_t size);
+/* Before the first byte: a checksum of that kind is wanted. Computed when the client sent none; false when it sent another. */
+bool upload_want_checksum(struct upload *u, enum checksum_kind k);
 /* The verified checksum, if any, becomes the object's: of the whole body, FULL_OBJECT. */
 void upload_keep_checksum(const struct upload *u, struct object *o);
 /* The header lines of a reply about an object's checksum; nothing when it has none. */
@@ -54,5 +59,7 @@ void checksum_elements(struct buf *out, const struct object *o);
 
 /* Collects the body into r->xml (at most S3_XML_MAX), then run(r). Replies itself on any error. */
 void upload_collect(struct s3_req *r, void (*run)(struct s3_req *r));
+/* The same for a document whose x-amz-checksum-* headers are about something else; at most max bytes. */
+void upload_collect_plain(struct s3_req *r, size_t max, void (*run)(struct s3_req *r));
 
 #endif

@@ -24,6 +24,7 @@ struct object_part {
 
 #define OBJECT_EXTENTS 16    /* in the row itself, and as many parts; more of either are in an extents row */
 #define OBJECT_PARTS   10000 /* AWS: of one upload */
+#define UPLOAD_ID_LEN  32    /* of a multipart upload: lower-case hex, unique, in order of initiation */
 struct object {
     uint64_t size;
     uint64_t seq;     /* sequencer of the change that wrote it */

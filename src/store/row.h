@@ -8,11 +8,11 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "store/object.h"
 
 #define STORE_KEY_MAX \
     1024 /* bytes of an object's key; longer ones are refused at the edge, and found nowhere */
 #define ROW_VERSION   1
-#define UPLOAD_ID_LEN 32 /* of a multipart upload: lower-case hex, unique, in order of initiation */
 
 struct row_key {
     size_t n;

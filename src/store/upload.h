@@ -7,7 +7,6 @@
 #ifndef BELFRY_STORE_UPLOAD_H
 #define BELFRY_STORE_UPLOAD_H
 
-#include "store/row.h"
 #include "store/store.h"
 
 #define UPLOAD_ABANDONED_NS \
