@@ -62,7 +62,7 @@ def crash_points(binary_path=None):
 
 # How often a point is passed in a second of this load differs by orders of magnitude.
 RARE = {"janitor-before-unlink": 60, "janitor-unlinked": 60, "blob-created": 60, "blob-half": 60, "blob-before-sync": 60,
-        "blob-synced": 60, "queue-dir-taken": 3}
+        "blob-synced": 60, "queue-dir-taken": 3, "janitor-parts": 30}
 
 
 class Death:

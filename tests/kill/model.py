@@ -7,9 +7,10 @@ import hashlib
 import itertools
 import threading
 
-PUT, COPY, DELETE, MULTI = "put", "copy", "delete", "multi-delete"
+PUT, COPY, DELETE, MULTI, PARTS = "put", "copy", "delete", "multi-delete", "multipart upload"
 EVENTS = {PUT: {"s3:ObjectCreated:Put"}, COPY: {"s3:ObjectCreated:Copy"},
-          DELETE: {"s3:ObjectRemoved:Delete", "s3:ObjectRemoved:NoOP"}, MULTI: {"s3:ObjectRemoved:Delete"}}
+          DELETE: {"s3:ObjectRemoved:Delete", "s3:ObjectRemoved:NoOP"}, MULTI: {"s3:ObjectRemoved:Delete"},
+          PARTS: {"s3:ObjectCreated:CompleteMultipartUpload"}}
 
 # What became of an operation. MAYBE: no answer; after the restart it turns out to have
 # happened or not where the key has one writer only, and stays MAYBE where it has several.
@@ -17,10 +18,11 @@ PENDING, ACKED, MAYBE, HAPPENED, NOT, REFUSED = "pending", "acknowledged", "mayb
 
 
 class Content:
-    """The bytes that one put made: number and size decide them."""
+    """The bytes that one put made: number and size decide them. cut: where its two parts meet, of an upload in parts;
+    at size it has one."""
 
-    def __init__(self, number, size):
-        self.number, self.size = number, size
+    def __init__(self, number, size, cut=None):
+        self.number, self.size, self.cut = number, size, cut
         self._etag = None
 
     @property
@@ -32,7 +34,15 @@ class Content:
     def etag(self):
         if self._etag is None:
             self._etag = hashlib.md5(self.body).hexdigest()
+            if self.cut is not None:
+                digests = [hashlib.md5(p).digest() for p in self.parts]
+                self._etag = hashlib.md5(b"".join(digests)).hexdigest() + f"-{len(digests)}"
         return self._etag
+
+    @property
+    def parts(self):
+        body = self.body
+        return [body] if self.cut == self.size else [body[:self.cut], body[self.cut:]]
 
 
 class Op:

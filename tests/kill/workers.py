@@ -2,15 +2,17 @@
 """The load: writers of keys of their own, writers of shared keys, readers."""
 import base64
 import hashlib
+import re
 import threading
 
 from support.rawhttp import ConnectionEnded
 from support.s3raw import key_path
 
-from .model import ACKED, COPY, DELETE, MAYBE, MULTI, PUT, REFUSED, Content, Op
+from .model import ACKED, COPY, DELETE, MAYBE, MULTI, PARTS, PUT, REFUSED, Content, Op
 
 BUCKET = "kills"
 INLINE, FILE = (0, 20_000), (900_000, 2_100_000)
+PART_MIN = 5 << 20
 
 
 class Gone(Exception):
@@ -89,7 +91,7 @@ class Owner(Worker):
 
     def step(self):
         actions = [(self.put_inline, 40), (self.put_file, 8), (self.delete, 14), (self.multi_delete, 6), (self.copy_move, 12),
-                   (self.read, 14), (self.refused_put, 3), (self.change_metadata, 3)]
+                   (self.read, 14), (self.refused_put, 3), (self.change_metadata, 3), (self.upload_in_parts, 6)]
         self.random.choices([a for a, _ in actions], [w for _, w in actions])[0]()
 
     def settle(self, op):
@@ -107,6 +109,38 @@ class Owner(Worker):
     def put_file(self):
         op = self.put_op(key := self.random.choice(self.files), True, self.state.get(key))
         if self.put(op):
+            self.settle(op)
+
+    def part(self, key, upload, number, body):
+        reply = self.request("PUT", key, 0, body=body, target=f"{key_path(BUCKET, key)}?partNumber={number}&uploadId={upload}")
+        if reply.status != 200:
+            self.journal.problem(f"part {number} of {key} was answered {reply}")
+        return reply.get("etag")
+
+    def upload_in_parts(self):
+        """One part, or two; a part may be sent twice, another may not be used; some uploads are left or aborted."""
+        file = self.random.random() < 0.4
+        key, number = self.random.choice(self.files if file else self.inline), self.journal.number()
+        two = file and self.random.random() < 0.4
+        size = self.size(file) + (PART_MIN if two else 0)
+        op = Op(number, PARTS, key, Content(number, size, PART_MIN if two else size), self.state.get(key))
+        reply = self.request("POST", key, 0, target=key_path(BUCKET, key) + "?uploads", headers=[("x-amz-meta-op", str(number))])
+        upload = re.search(rb"<UploadId>(.+)</UploadId>", reply.body).group(1).decode()
+        if self.random.random() < 0.3:
+            self.part(key, upload, 1, b"replaced" * self.random.choice([10, 10_000]))
+        if self.random.random() < 0.3:
+            self.part(key, upload, 10_000, b"unused" * self.random.choice([10, 10_000]))
+        etags = [self.part(key, upload, i, body) for i, body in enumerate(op.content.parts, 1)]
+        path, fate = f"{key_path(BUCKET, key)}?uploadId={upload}", self.random.random()
+        if fate < 0.1:
+            return
+        if fate < 0.2:
+            if self.request("DELETE", key, 0, target=path).status != 204:
+                self.journal.problem(f"abort of an upload of {key} failed")
+            return
+        body = "".join(f"<Part><PartNumber>{i}</PartNumber><ETag>{e}</ETag></Part>" for i, e in enumerate(etags, 1))
+        if self.change([op], "POST", key, target=path, right=(200,),
+                       body=f"<CompleteMultipartUpload>{body}</CompleteMultipartUpload>".encode()):
             self.settle(op)
 
     def refused_put(self):

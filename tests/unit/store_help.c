@@ -85,6 +85,7 @@ struct change {
     struct str key, value;
     struct store_stage *stage;
     bool force;
+    unsigned parts;
     enum store_result result;
 };
 
@@ -121,6 +122,7 @@ static bool put_closure(struct kv_txn *t, void *ctx)
     arena_init(&a);
     enum store_result had = store_txn_object_get(t, c->bucket, c->key, &a, &old);
     now.seq = kv_txn_sequence(t);
+    now.parts = c->stage ? c->parts : had == STORE_OK ? old.parts : 0;
     now.mtime_ns = clock_real_ns();
     store_txn_object_put(t, c->store, c->bucket, c->key, &now, c->stage, had == STORE_OK ? &old : NULL);
     arena_release(&a);
@@ -211,6 +213,13 @@ struct store_stage *make_stage(struct store *s, const char *body, size_t n, size
 enum store_result commit_put(struct store *s, const struct bucket *b, const char *key, struct store_stage *st)
 {
     return commit(&(struct change){.store = s, .bucket = b, .key = str_c(key), .stage = st}, put_closure);
+}
+
+enum store_result commit_copy(struct store *s, const struct bucket *b, const char *key,
+                              struct store_stage *st, unsigned parts)
+{
+    return commit(&(struct change){.store = s, .bucket = b, .key = str_c(key), .stage = st, .parts = parts},
+                  put_closure);
 }
 
 void put(struct store *s, const struct bucket *b, const char *key, size_t n, unsigned seed)

@@ -37,6 +37,9 @@ char *make_body(size_t n, unsigned seed);
 struct store_stage *make_stage(struct store *s, const char *body, size_t n, size_t piece, int64_t announced);
 enum store_result commit_put(struct store *s, const struct bucket *b, const char *key,
                              struct store_stage *st);
+/* The same with the number of parts of a multipart object. */
+enum store_result commit_copy(struct store *s, const struct bucket *b, const char *key,
+                              struct store_stage *st, unsigned parts);
 /* Stages and commits make_body(n, seed). */
 void put(struct store *s, const struct bucket *b, const char *key, size_t n, unsigned seed);
 enum store_result del(struct store *s, const struct bucket *b, const char *key);

@@ -4,7 +4,7 @@
  * acknowledged is there and whole, what was under way is there or not, nothing is left behind, and the sequencer never goes
  * back although the clock does. The child is this program again; it tells its parent, before and after, what it does.
  * BELFRY_CRASH_SEED repeats a run, BELFRY_CRASH_ROUNDS makes it longer. */
-#include "store_help.h"
+#include "upload_help.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -19,6 +19,7 @@
 #define KEYS       12 /* of each thread */
 #define TMP_PUTS   40 /* in a bucket that is then deleted */
 #define HOUR_NS    3600000000000ll
+#define PARTS      40 /* of an upload at most: more than an object's row holds */
 #define CHILD_MAX  20 /* seconds, should the point never be passed */
 #define KILL_LINES 400
 
@@ -100,12 +101,48 @@ static void copy_key(struct actor *a, unsigned from, unsigned to)
     a->now[to] = a->now[from];
     tell(a, 'I', to);
     struct store_stage *st = stage_copy(a->store, &read, &r, &e);
-    if (!st || commit_put(a->store, a->bucket, key_name(a->thread, to), st) != STORE_OK)
+    if (!st || commit_copy(a->store, a->bucket, key_name(a->thread, to), st, read.object.parts) != STORE_OK)
         _exit(6);
     stage_committed(st);
     store_read_close(&read);
     arena_release(&arena);
     tell(a, 'A', to);
+}
+
+/* An upload of as many parts as chance wants, one of them sent twice and one never used; now and then it is left or aborted. */
+static void upload_key(struct actor *a, unsigned key)
+{
+    char id[UPLOAD_ID_LEN];
+    const char *name = key_name(a->thread, key);
+    uint32_t r = next_random(&a->random);
+    unsigned n = r % PARTS + 1, numbers[PARTS + 1] = {0};
+    size_t size = n * 3 + (r / 64 % 4 ? r / 256 % 9000 : r / 256 % 100000), at = 0;
+    uint32_t seed = next_random(&a->random);
+    char *body = make_body(size, seed);
+
+    create_upload(a->store, a->bucket, name, id);
+    put_part(a->store, a->bucket, name, id, n, 1500, 1);
+    put_part(a->store, a->bucket, name, id, 5000, 10, 1);
+    for (unsigned i = 0; i < n; i++) {
+        size_t part = i + 1 == n ? size - at : size / n;
+        if (put_part_bytes(a->store, a->bucket, name, id, numbers[i] = i + 1, body + at, part) != STORE_OK)
+            _exit(10);
+        at += part;
+    }
+    free(body);
+    if (r / 512 % 8 == 0)
+        return;
+    if (r / 512 % 8 == 1) {
+        if (abort_upload(a->store, a->bucket, name, id) != STORE_OK)
+            _exit(11);
+        return;
+    }
+    a->now[key].size = (int32_t)size;
+    a->now[key].seed = seed;
+    tell(a, 'I', key);
+    if (complete_upload(a->store, a->bucket, name, id, numbers) != STORE_OK)
+        _exit(12);
+    tell(a, 'A', key);
 }
 
 static void step(struct actor *a)
@@ -121,6 +158,8 @@ static void step(struct actor *a)
         tell(a, 'A', key);
     } else if (r / 256 % 4 == 1 && a->now[other].size >= 0) {
         copy_key(a, other, key);
+    } else if (r / 256 % 4 == 2 && r / 1024 % 3 == 0) {
+        upload_key(a, key);
     } else {
         a->now[key].size = random_size(a);
         a->now[key].seed = next_random(&a->random);
@@ -138,6 +177,22 @@ static void *actor_run(void *arg)
     return NULL;
 }
 
+/* One upload that is open, and one that was finished, when their bucket goes. */
+static void upload_tmp(struct actor *a, struct bucket *b)
+{
+    char open[UPLOAD_ID_LEN], over[UPLOAD_ID_LEN];
+    unsigned numbers[21] = {0};
+
+    create_upload(a->store, b, "open", open);
+    create_upload(a->store, b, "over", over);
+    for (unsigned i = 1; i <= 20; i++) {
+        put_part(a->store, b, "open", open, i, i % 7 ? 10 : 2000, i);
+        put_part(a->store, b, "over", over, numbers[i - 1] = i, i % 7 ? 10 : 2000, i);
+    }
+    if (complete_upload(a->store, b, "over", over, numbers) != STORE_OK)
+        _exit(13);
+}
+
 /* Buckets that come, are filled, and go with all that is in them. */
 static void *bucket_run(void *arg)
 {
@@ -148,6 +203,7 @@ static void *bucket_run(void *arg)
         struct bucket *b = need_bucket(a->store, name);
         for (unsigned i = 0; i < TMP_PUTS; i++)
             put(a->store, b, key_name(0, i), i % 4 ? 10 : 2000, i);
+        upload_tmp(a, b);
         if (delete_bucket(a->store, name, true) != STORE_OK)
             _exit(8);
         bucket_unref(b);
@@ -203,7 +259,8 @@ struct model {
 
 static const char *const points[] = {"blob-created",          "blob-half",          "blob-before-sync",
                                      "blob-synced",           "batch-before-write", "batch-written",
-                                     "janitor-before-unlink", "janitor-unlinked",   NULL};
+                                     "janitor-before-unlink", "janitor-unlinked",   "extents-written",
+                                     "janitor-parts",         "janitor-extents",    NULL};
 
 static pid_t start_child(const struct model *m, const char *dir, unsigned seed, unsigned round,
                          const char *crash_at, int *out)
@@ -314,9 +371,25 @@ static bool matches(struct store *s, const struct bucket *b, const char *key, bo
 }
 
 struct totals {
-    size_t files, bodies;
+    size_t files, bodies, rows;
     int64_t objects, bytes;
 };
+
+static void count_extents(struct store *s, const struct bucket *b, const char *key, struct totals *sum)
+{
+    struct object o;
+    struct arena a;
+    struct err e = {0};
+
+    arena_init(&a);
+    assert_int_equal(store_object_get_parts(s, b, str_c(key), false, &a, &o, &e), STORE_OK);
+    for (size_t i = 0; i < o.n_extents; i++) {
+        sum->files += o.extents[i].kind == EXTENT_BLOB;
+        sum->bodies += o.extents[i].kind == EXTENT_INLINE;
+    }
+    sum->rows += o.extents_row != 0;
+    arena_release(&a);
+}
 
 static void verify_key(struct model *m, struct store *s, const struct bucket *b, unsigned t, unsigned k,
                        struct totals *sum, uint64_t *highest)
@@ -336,10 +409,27 @@ static void verify_key(struct model *m, struct store *s, const struct bucket *b,
         return;
     sum->objects++;
     sum->bytes += (int64_t)size;
-    sum->files += size > INLINE_MAX;
-    sum->bodies += size > 0 && size <= INLINE_MAX;
+    count_extents(s, b, key, sum);
     if (seq > *highest)
         *highest = seq;
+}
+
+/* What the dead left open: whole uploads, or nothing. */
+static void abort_uploads(struct store *s, const struct bucket *b)
+{
+    struct uploads_page page;
+    struct arena a;
+    struct err e = {0};
+
+    do {
+        arena_init(&a);
+        assert_int_equal(store_uploads(s, b, &(struct uploads_query){.max = 1000}, &a, &page, &e), STORE_OK);
+        for (size_t i = 0; i < page.n; i++)
+            assert_int_equal(
+                abort_upload(s, b, arena_strz(&a, page.entries[i].key), page.entries[i].upload.id.p),
+                STORE_OK);
+        arena_release(&a);
+    } while (page.truncated);
 }
 
 static void drop_tmp_buckets(struct store *s)
@@ -392,12 +482,16 @@ static void verify(struct model *m, const char *dir)
             verify_key(m, s, b, t, k, &sum, &highest);
     verify_sequence(m, s, b, highest);
     drop_tmp_buckets(s);
+    abort_uploads(s, b);
+    run_janitor(s);
     run_janitor(s);
     run_janitor(s);
     assert_counters(s, b, sum.objects, sum.bytes);
     assert_int_equal(count_files(s), sum.files);
     assert_int_equal(count_rows(s, KV_DATA, ""), sum.bodies);
     assert_int_equal(count_rows(s, KV_META, "g"), 0);
+    assert_int_equal(count_rows(s, KV_META, "u"), 0);
+    assert_int_equal(count_rows(s, KV_META, "e"), sum.rows);
     assert_int_equal(count_rows(s, KV_META, "o"), sum.objects);
     assert_int_equal(count_rows(s, KV_META, "t"), s->t_end - s->t_next);
     bucket_unref(b);
