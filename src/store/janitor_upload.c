@@ -162,7 +162,8 @@ static bool drop_old_extents(struct kv_txn *t, void *ctx)
     struct old_extents *x = ctx;
     struct row_key k;
 
-    store_txn_drop_extents(t, x->object.extents + x->from, x->to - x->from);
+    if (x->to > x->from)
+        store_txn_drop_extents(t, x->object.extents + x->from, x->to - x->from);
     if (x->to == x->object.n_extents) {
         kv_txn_del(t, KV_META, row_key_id(&k, 'e', x->g.id));
         kv_txn_del(t, KV_META, row_key_garbage(&k, GARBAGE_EXTENTS, x->g.seq, x->g.id));

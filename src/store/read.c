@@ -168,9 +168,9 @@ static enum store_result hold_inline(struct store_read *r, struct arena *a, stru
     r->held = n ? ARENA_ARRAY(a, struct held_body, n) : NULL;
     for (size_t i = 0; i < o->n_extents; i++) {
         const struct extent *x = &o->extents[i];
-        struct held_body *h = &r->held[r->n_held];
         if (x->kind != EXTENT_INLINE)
             continue;
+        struct held_body *h = &r->held[r->n_held];
         enum kv_result got = kv_get(r->store->kv, KV_DATA, row_key_data(&k, x->id), 0, &h->value, e);
         if (got != KV_FOUND)
             return got == KV_MISSING ? STORE_MISSING : STORE_DAMAGED;
@@ -201,6 +201,8 @@ static enum store_result still_there(struct store_read *r, const struct bucket *
     return res;
 }
 
+void (*store_before_pins)(void);
+
 /* All blobs are pinned before the first is opened, so that those opened later are still there. One alone is opened at once,
  * which says whether it was; of several only the object's row can say it. */
 static enum store_result open_pieces(struct store_read *r, const struct bucket *b, struct str key,
@@ -215,6 +217,8 @@ static enum store_result open_pieces(struct store_read *r, const struct bucket *
         }
     }
     r->is_inline = false;
+    if (store_before_pins)
+        store_before_pins();
     for (size_t i = 0; i < o->n_extents; i++)
         if (o->extents[i].kind == EXTENT_BLOB)
             blob_pin(r->store->blobs, o->extents[i].id);

@@ -134,6 +134,8 @@ void store_txn_drop_body(struct kv_txn *t, const struct object *o);
  * with delimiter "/"; p == NULL: the key stands alone. */
 struct str list_group(struct str prefix, struct str delimiter, struct str key);
 #define LIST_STEPS 8 /* rows walked before a seek: most groups are small, and a seek costs several steps */
+/* NULL, but in the test of what may happen between a reader's look at the row and its pins. */
+extern void (*store_before_pins)(void);
 /* An extents row into out (arena): STORE_MISSING, STORE_DAMAGED (e says why), STORE_OK. */
 enum store_result store_extents_get(struct kv *kv, uint64_t id, struct arena *a, struct object *out,
                                     struct err *e);

@@ -243,6 +243,153 @@ static void test_pinned(void **state)
     bucket_unref(b);
 }
 
+/* --- readers while an object of many pieces is replaced --- */
+
+#define CROWD_PART   1200
+#define CROWD_ROUNDS 60
+
+struct crowd {
+    struct store *store;
+    struct bucket *bucket;
+    atomic_uint writers;
+};
+
+/* An object of n parts (at most 25), each of them make_body(CROWD_PART, seed). */
+static void put_upload(struct store *s, const struct bucket *b, const char *key, unsigned n, unsigned seed)
+{
+    unsigned numbers[26] = {0};
+    char id[UPLOAD_ID_LEN];
+
+    create_upload(s, b, key, id);
+    for (unsigned k = 0; k < n; k++)
+        put_part(s, b, key, id, numbers[k] = k + 1, CROWD_PART, seed);
+    assert_int_equal(complete_upload(s, b, key, id, numbers), STORE_OK);
+}
+
+/* Each object has a number of parts and bytes that go with it: a reader can tell a torn one. */
+static void *replace_loop(void *arg)
+{
+    struct crowd *c = arg;
+    unsigned me = atomic_fetch_add(&c->writers, 1);
+
+    for (unsigned i = 0; i < CROWD_ROUNDS; i++) {
+        unsigned n = 2 + (i * 7 + me) % 24;
+        put_upload(c->store, c->bucket, "k", n, n);
+        store_wake_janitor(c->store);
+    }
+    atomic_fetch_sub(&c->writers, 1);
+    return NULL;
+}
+
+static void read_whole(struct store_read *r, unsigned seed)
+{
+    unsigned n = (unsigned)(r->object.size / CROWD_PART);
+    char *want = make_body(CROWD_PART, seed), got[CROWD_PART];
+    struct err e = {0};
+
+    for (unsigned i = n; i-- > 0;) {
+        if (!store_read_bytes(r, (uint64_t)i * CROWD_PART, got, sizeof got, &e))
+            fail_msg("part %u of %u: %s", i, n, e.text);
+        assert_memory_equal(got, want, sizeof got);
+    }
+    free(want);
+}
+
+static void *read_all_loop(void *arg)
+{
+    struct crowd *c = arg;
+
+    for (unsigned seen = 0; atomic_load(&c->writers) || !seen;) {
+        struct store_read r;
+        struct arena a;
+        struct err e = {0};
+        arena_init(&a);
+        enum store_result res = store_read_open(c->store, c->bucket, STR("k"), false, &a, &r, &e);
+        if (res == STORE_OK) {
+            read_whole(&r, (unsigned)(r.object.size / CROWD_PART));
+            store_read_close(&r);
+            seen++;
+        } else if (res != STORE_MISSING) {
+            fail_msg("%s", e.text);
+        }
+        arena_release(&a);
+    }
+    return NULL;
+}
+
+static void *sweep_loop(void *arg)
+{
+    struct crowd *c = arg;
+
+    while (atomic_load(&c->writers))
+        run_janitor(c->store);
+    return NULL;
+}
+
+static void test_readers(void **state)
+{
+    struct store *s = store_of(state);
+    struct crowd c = {.store = s, .bucket = need_bucket(s, "b"), .writers = 1};
+    pthread_t threads[6];
+
+    threads[0] = thread_start("write", replace_loop, &c);
+    threads[1] = thread_start("write", replace_loop, &c);
+    threads[2] = thread_start("sweep", sweep_loop, &c);
+    for (unsigned i = 3; i < COUNT_OF(threads); i++)
+        threads[i] = thread_start("read", read_all_loop, &c);
+    thread_join(threads[0]);
+    thread_join(threads[1]);
+    atomic_fetch_sub(&c.writers, 1);
+    for (unsigned i = 2; i < COUNT_OF(threads); i++)
+        thread_join(threads[i]);
+    clean(s);
+    assert_int_equal(del(s, c.bucket, "k"), STORE_OK);
+    clean(s);
+    assert_rows(s, 0, 0);
+    assert_int_equal(count_files(s), 0);
+    bucket_unref(c.bucket);
+}
+
+/* The object is replaced after its row was read and before its pieces were pinned; all but the first of them may be gone, too. */
+static struct store *between_store;
+static struct bucket *between_bucket;
+static uint64_t between_first; /* kept, as a reader that has the old object open would */
+
+static void replace_between(void)
+{
+    store_before_pins = NULL;
+    blob_pin(between_store->blobs, between_first);
+    put_upload(between_store, between_bucket, "k", 4, 9);
+    clean(between_store);
+    assert_int_equal(count_files(between_store), 5);
+    blob_unpin(between_store->blobs, between_first);
+}
+
+static void test_replaced_before_the_pins(void **state)
+{
+    struct store *s = store_of(state);
+    struct bucket *b = need_bucket(s, "b");
+    struct store_read r;
+    struct object o;
+    struct arena a;
+    struct err e = {0};
+
+    put_upload(s, b, "k", 3, 9);
+    clean(s);
+    arena_init(&a);
+    assert_int_equal(store_object_get_parts(s, b, STR("k"), false, &a, &o, &e), STORE_OK);
+    between_store = s;
+    between_bucket = b;
+    between_first = o.extents[0].id;
+    store_before_pins = replace_between;
+    assert_int_equal(store_read_open(s, b, STR("k"), false, &a, &r, &e), STORE_OK);
+    assert_int_equal(r.object.size, 4 * CROWD_PART);
+    read_whole(&r, 9);
+    store_read_close(&r);
+    arena_release(&a);
+    bucket_unref(b);
+}
+
 /* --- buckets, time --- */
 
 static void test_deleted_bucket(void **state)
@@ -540,6 +687,8 @@ int main(void)
         BOTH(test_generation),
         BOTH(test_many),
         BOTH(test_pinned),
+        BOTH(test_replaced_before_the_pins),
+        cmocka_unit_test_setup_teardown(test_readers, setup_memory, teardown),
         cmocka_unit_test_setup_teardown(test_deleted_bucket, setup_memory, teardown),
         cmocka_unit_test_setup_teardown(test_abandoned, setup_memory, teardown),
         BOTH(test_discarded),
