@@ -6,10 +6,12 @@
 #ifndef BELFRY_ADMIN_ADMIN_H
 #define BELFRY_ADMIN_ADMIN_H
 
+#include "config/store.h"
 #include "s3/s3.h"
 
 struct admin {
-    struct s3 *s3; /* set before http_start */
+    struct s3 *s3;         /* set before http_start */
+    struct config *config; /* the same; its calls are for workers */
 };
 
 /* http_app with ctx a struct admin, which must outlive the HTTP server. */

@@ -20,7 +20,14 @@ enum config_type {
     CONFIG_SENTENCE, /* char * */
     CONFIG_CHOICE,   /* int: index into `choices` */
 };
-enum config_flags { CONFIG_SECRET = 1, CONFIG_REQUIRED = 2, CONFIG_ENV_ONLY = 4, CONFIG_OURS = 8 };
+enum config_flags {
+    CONFIG_SECRET = 1,   /* never shown */
+    CONFIG_REQUIRED = 2, /* an enabled target needs a value */
+    CONFIG_ENV_ONLY = 4, /* a variable, but no key of mc admin config */
+    CONFIG_OURS = 8,     /* MinIO has no such key: printed only when set, and last */
+    CONFIG_HIDDEN = 16,  /* not printed while it is empty */
+    CONFIG_LOGIN = 32,   /* may hold a password (URL, DSN): shown without it */
+};
 
 /* One key of a sub-system; tables end with a row whose name is NULL. */
 struct config_key {
@@ -33,7 +40,35 @@ struct config_key {
     const char *env;
     const char *help;
     const char *choices; /* CONFIG_CHOICE: "drop|reject" */
+    /* the type that help shows, where it is not that of `type`: "csv" */
+    const char *help_type;
+    const char *note; /* where we differ from `help`, which is MinIO's text; for our own pages */
 };
+
+/* A spelling that is understood in mc admin config set beside the names of the keys. */
+struct config_alias {
+    const char *name; /* "tls_enable" */
+    const char *key;  /* what it means; NULL: it is refused */
+    const char *why;  /* then: "removed; use dsn_string" */
+};
+
+/* A sub-system of mc admin config. */
+struct config_subsys {
+    const char *name;              /* "notify_webhook" */
+    const char *alias;             /* "notify_postgresql"; NULL: none */
+    const char *help;              /* one line */
+    const struct config_key *keys; /* in stored order: MinIO's, comment, ours */
+    /* Names of keys in the order of help; those that it does not name follow in stored order. NULL: stored order. */
+    const char *help_order;
+    const struct config_alias *aliases; /* ends with a row without a name; NULL: none */
+    const char *
+        type; /* "webhook": it has targets, each with `enable`, and this is the last part of their ARN; NULL: none */
+    size_t conf_size;                               /* 0: not built into this server, cannot be enabled */
+    bool (*check)(const void *conf, struct err *e); /* pure; NULL: none */
+};
+
+/* Settings as they are stored: an immutable snapshot. */
+struct config_stored;
 
 /* The value of an environment variable given by its MINIO_ name ("MINIO_REGION"); BELFRY_REGION wins. NULL when unset or
  * empty. Not thread-safe against setenv. */
