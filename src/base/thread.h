@@ -10,20 +10,23 @@
 #include <stdint.h>
 
 enum mutex_rank {
-    RANK_MAIN = 10,      /* server life cycle */
-    RANK_DELIVERY = 20,  /* event/: table of senders */
-    RANK_SENDER = 30,    /* event/: one sender's state */
-    RANK_BUCKETS = 40,   /* store/: table of buckets */
-    RANK_STORE = 50,     /* store/: janitor, space */
-    RANK_LISTEN = 55,    /* event/: listeners */
-    RANK_PINS = 60,      /* blob/: pinned blobs */
-    RANK_COMMITTER = 70, /* kv/: queue of closures */
-    RANK_WORK = 80,      /* base/: queue of workers */
-    RANK_BUDGET = 85,    /* base/: bytes in memory */
-    RANK_LOOP = 90,      /* base/: mail of a loop */
-    RANK_HTTP = 92,      /* http/: certificates, counters */
-    RANK_AUTH = 94,      /* auth/: signing keys */
-    RANK_LOG = 100,      /* base/: the log, may be taken under any other */
+    RANK_MAIN = 10,   /* server life cycle */
+    RANK_CONFIG = 12, /* config/: one change at a time */
+    RANK_CONFIG_STATE = 14,
+    RANK_DELIVERY_CHANGE = 18, /* event/: one change of the targets at a time */
+    RANK_DELIVERY = 20,        /* event/: table of senders */
+    RANK_SENDER = 30,          /* event/: one sender's state */
+    RANK_BUCKETS = 40,         /* store/: table of buckets */
+    RANK_STORE = 50,           /* store/: janitor, space */
+    RANK_LISTEN = 55,          /* event/: listeners */
+    RANK_PINS = 60,            /* blob/: pinned blobs */
+    RANK_COMMITTER = 70,       /* kv/: queue of closures */
+    RANK_WORK = 80,            /* base/: queue of workers */
+    RANK_BUDGET = 85,          /* base/: bytes in memory */
+    RANK_LOOP = 90,            /* base/: mail of a loop */
+    RANK_HTTP = 92,            /* http/: certificates, counters */
+    RANK_AUTH = 94,            /* auth/: signing keys */
+    RANK_LOG = 100,            /* base/: the log, may be taken under any other */
 };
 
 struct mutex {

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Settings. One table row per key gives its parsing, its environment name, its help and (next) the text of
- * mc admin config. In this release values come from the environment: MINIO_<SUBSYS>_<KEY>[_<ID>], or the same with
- * BELFRY_ for MINIO_, which wins. An empty variable counts as unset. */
+ * Settings. One table row per key gives its parsing, its environment name, its help, its page in docs/ and the text of
+ * mc admin config. The value of a key is that of its variable, MINIO_<SUBSYS>_<KEY>[_<ID>] or the same with BELFRY_ for
+ * MINIO_, which wins; else the one that is stored (store.h); else the default. An empty variable counts as unset. */
 #ifndef BELFRY_CONFIG_CONFIG_H
 #define BELFRY_CONFIG_CONFIG_H
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/err.h"
-#include "base/str.h"
 
 enum config_type {
     CONFIG_STRING,   /* char * */
@@ -19,6 +19,7 @@ enum config_type {
     CONFIG_URL,      /* char *: http or https with a host */
     CONFIG_SENTENCE, /* char * */
     CONFIG_CHOICE,   /* int: index into `choices` */
+    CONFIG_SIZE,     /* int64_t bytes: plain, or with K, M, G, T; empty: -1 */
 };
 enum config_flags {
     CONFIG_SECRET = 1,   /* never shown */
@@ -70,27 +71,78 @@ struct config_subsys {
 /* Settings as they are stored: an immutable snapshot. */
 struct config_stored;
 
+/* The settings of the server itself, which have no targets: their variables are MINIO_<KEY>. */
+#define CONFIG_SERVER "belfry"
+/* The target without an id. */
+#define CONFIG_DEFAULT_ID STR("_")
+#define CONFIG_ID_MAX     64
+/* Ids end up in ARNs, folders and rows: letters, digits, _ - and, not at the front, a dot. Pure. */
+bool config_id_ok(struct str id);
+
+/* --- variables ------------------------------------------------------------------------------------------------------ */
+
 /* The value of an environment variable given by its MINIO_ name ("MINIO_REGION"); BELFRY_REGION wins. NULL when unset or
  * empty. Not thread-safe against setenv. */
 const char *config_env(const char *minio_name);
 /* The name of the variable of a key: "MINIO_NOTIFY_WEBHOOK_ENDPOINT_primary"; id "_" has no suffix. In the arena. */
 const char *config_env_name(struct arena *a, const char *subsys, const struct config_key *key, struct str id);
+/* The key `enable` that every sub-system with targets has. */
+extern const struct config_key config_enable_key;
 
 /* The ids (target names) for which MINIO_<SUBSYS>_ENABLE[_<ID>] is set, sorted bytewise; "_" is the one without an id.
  * In the arena. *subsys as in "notify_webhook". */
 size_t config_env_ids(const char *subsys, struct arena *a, struct str **ids);
 /* Is ENABLE of that id on? Wrong text: false and err. */
 bool config_env_enabled(const char *subsys, struct str id, bool *enabled, struct err *e);
-/* Fills `conf` (keys' struct, zeroed by the caller; strings in the arena) from the environment over the defaults. Quotes
- * around a whole value, as docker and systemd leave them, are taken off with a warning. False and err (naming the
- * variable, what is wrong and what would be right) for the first bad or missing required value; that key keeps its
- * default and all others are filled in none the less. */
+
+/* --- settings: variable, else stored, else default. st NULL: nothing is stored. Any thread, as long as st stays -------- */
+
+/* The ids that have a variable ENABLE or are stored, sorted bytewise. In the arena. */
+size_t config_ids(const struct config_stored *st, const char *subsys, struct arena *a, struct str **ids);
+bool config_enabled(const struct config_stored *st, const char *subsys, struct str id, bool *enabled,
+                    struct err *e);
+/* Where a value comes from. */
+struct config_value {
+    struct str text;      /* in the arena, in the settings, or static */
+    const char *variable; /* its name, in the arena; NULL: stored or default */
+    bool stored;
+    bool quoted; /* quotes around the whole variable were taken off */
+};
+struct config_value config_value(const struct config_stored *st, const char *subsys,
+                                 const struct config_key *key, struct str id, struct arena *a);
+/* Fills `conf` (keys' struct, zeroed by the caller; strings in the arena). Quotes around a whole variable, as docker and
+ * systemd leave them, are taken off with a warning. False and err (naming the variable or the key, what is wrong and what
+ * would be right) for the first bad or missing required value; that key keeps its default and all others are filled in none
+ * the less. */
+bool config_load_from(const struct config_stored *st, const char *subsys, const struct config_key *keys,
+                      struct str id, void *conf, struct arena *a, struct err *e);
+/* The same out of the environment alone. */
 bool config_load(const char *subsys, const struct config_key *keys, struct str id, void *conf,
                  struct arena *a, struct err *e);
-/* Text to value; pure. Durations: a plain number is seconds, else Go's form ("1m30s", "1.5h", "250ms"; also d for
- * days); not negative, up to 100 years. */
+/* Appends all values of a target as one text, so that two states can be compared. */
+void config_fingerprint(const struct config_stored *st, const char *subsys, const struct config_key *keys,
+                        struct str id, struct buf *out);
+
+/* --- help ------------------------------------------------------------------------------------------------------------ */
+
+/* The keys of a sub-system in the order of help, ours last; `env`: with those that are variables only. Neither has
+ * `enable`. In the arena. */
+size_t config_help_keys(const struct config_subsys *s, bool env, struct arena *a,
+                        const struct config_key ***out);
+/* The type of a key as help shows it: "on|off", "namespace*|access". In the arena. */
+struct str config_help_type(const struct config_key *key, struct arena *a);
+
+/* --- values: pure --------------------------------------------------------------------------------------------------- */
+
+/* Is that a value of the key? False and err, which names the key as `name` and never shows a secret. */
+bool config_check_value(const struct config_key *key, struct str value, const char *name, struct err *e);
+/* The value as it may be shown: passwords in URLs and DSNs are replaced. In the arena. */
+struct str config_shown(const struct config_key *key, struct str value, struct arena *a);
+/* Text to value. Durations: a plain number is seconds, else Go's form ("1m30s", "1.5h", "250ms"; also d for days); not
+ * negative, up to 100 years. Sizes: "1048576", "512M", "2GiB". */
 bool config_parse_onoff(struct str s, bool *out);
 bool config_parse_duration(struct str s, int64_t *ms);
+bool config_parse_size(struct str s, int64_t *bytes);
 /* An http or https URL with a host, without blanks or control characters. */
 bool config_is_url(struct str s);
 

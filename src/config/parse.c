@@ -89,6 +89,29 @@ bool config_parse_duration(struct str s, int64_t *ms)
     return true;
 }
 
+bool config_parse_size(struct str s, int64_t *bytes)
+{
+    static const char units[] = "KMGT";
+    size_t digits = 0;
+    uint64_t n;
+    unsigned shift = 0;
+    while (digits < s.n && s.p[digits] >= '0' && s.p[digits] <= '9')
+        digits++;
+    struct str unit = str_from(s, digits);
+    if (unit.n) {
+        char c = (char)(unit.p[0] >= 'a' && unit.p[0] <= 'z' ? unit.p[0] - 'a' + 'A' : unit.p[0]);
+        const char *u = c ? strchr(units, c) : NULL;
+        struct str tail = str_from(unit, 1);
+        if (!u || (tail.n && !str_ieq(tail, STR("iB")) && !str_ieq(tail, STR("B"))))
+            return false;
+        shift = 10 * (unsigned)(u - units + 1);
+    }
+    if (!str_to_u64(str_head(s, digits), &n) || n > ((uint64_t)INT64_MAX >> shift))
+        return false;
+    *bytes = (int64_t)(n << shift);
+    return true;
+}
+
 bool config_is_url(struct str s)
 {
     struct str rest;
