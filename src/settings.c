@@ -11,11 +11,12 @@
 
 #include "base/log.h"
 #include "config/config.h"
+#include "subsys.h"
 
 #define SECRET_FILE_MAX 4096
 
 struct texts {
-    char *root_user, *root_password, *region, *server_url, *domain, *cors_origins, *disk_reserve;
+    char *root_user, *root_password, *region, *server_url, *domain, *cors_origins;
 };
 
 struct setting {
@@ -89,36 +90,6 @@ static bool check_domain(struct arena *a, char **v, struct err *e)
     return true;
 }
 
-bool settings_parse_size(struct str s, int64_t *bytes)
-{
-    static const char units[] = "KMGT";
-    size_t digits = 0;
-    uint64_t n;
-    unsigned shift = 0;
-    while (digits < s.n && isdigit((unsigned char)s.p[digits]))
-        digits++;
-    struct str unit = str_from(s, digits);
-    if (unit.n) {
-        const char *u = strchr(units, toupper((unsigned char)unit.p[0]));
-        struct str tail = str_from(unit, 1);
-        if (!u || !*u || (tail.n && !str_ieq(tail, STR("iB")) && !str_ieq(tail, STR("B"))))
-            return false;
-        shift = 10 * (unsigned)(u - units + 1);
-    }
-    if (!str_to_u64(str_head(s, digits), &n) || n > ((uint64_t)INT64_MAX >> shift))
-        return false;
-    *bytes = (int64_t)(n << shift);
-    return true;
-}
-
-static bool check_size(struct arena *a, char **v, struct err *e)
-{
-    (void)a;
-    int64_t bytes;
-    return settings_parse_size(str_c(*v), &bytes) ||
-           err_set(e, "is '%.60s': it must be a number of bytes, or one with K, M, G or T, as in 512M", *v);
-}
-
 #define AT(member) offsetof(struct texts, member)
 static const struct setting table[] = {
     {"ROOT_USER", "ACCESS_KEY", true, AT(root_user), check_user,
@@ -133,8 +104,6 @@ static const struct setting table[] = {
      "domains for bucket.DOMAIN addressing, separated by commas"},
     {"API_CORS_ALLOW_ORIGIN", NULL, false, AT(cors_origins), NULL,
      "web pages that may use this server: origins with '*', separated by commas; default * (all)"},
-    {"DISK_RESERVE", NULL, false, AT(disk_reserve), check_size,
-     "free space below which new data is refused, in bytes or as 512M, 2G (the smaller of 5 % and 1 GiB)"},
 };
 #define SETTINGS (sizeof table / sizeof table[0])
 
@@ -214,13 +183,14 @@ bool settings_load(struct arena *a, struct settings *out, struct err *e)
         .server_url = t.server_url ? t.server_url : "",
         .domain = t.domain ? t.domain : "",
         .cors_origins = t.cors_origins ? t.cors_origins : "*",
-        .disk_reserve = -1,
     };
     out->default_credentials = strcmp(out->root_user, DEFAULT_CREDENTIAL) == 0 &&
                                strcmp(out->root_password, DEFAULT_CREDENTIAL) == 0;
-    if (t.disk_reserve)
-        (void)settings_parse_size(str_c(t.disk_reserve), &out->disk_reserve);
-    return true;
+    /* Values that are stored are not known yet; but what the environment says must be right. */
+    struct server_conf server;
+    bool ok = subsys_server_load(NULL, &server, e);
+    out->disk_reserve = server.disk_reserve;
+    return ok;
 }
 
 bool settings_reads(struct str name)
@@ -232,6 +202,9 @@ bool settings_reads(struct str name)
         if (str_eq(base, str_c(table[i].name)) || (table[i].old && str_eq(base, str_c(table[i].old))))
             return true;
     }
+    for (const struct config_key *k = subsys_server.keys; k->name; k++)
+        if (str_ieq(name, str_c(k->name)))
+            return true;
     return false;
 }
 
@@ -242,4 +215,11 @@ void settings_print_help(FILE *f)
                       table[i].old ? table[i].old : "",
                       table[i].file ? " (or ..._FILE: a file that holds it)" : "", table[i].help);
     }
+    struct arena a;
+    arena_init(&a);
+    for (const struct config_key *k = subsys_server.keys; k->name; k++)
+        (void)fprintf(f, "  %s\n      %s%s%s%s\n",
+                      config_env_name(&a, subsys_server.name, k, CONFIG_DEFAULT_ID), k->help,
+                      k->fallback ? " (" : "", k->fallback ? k->fallback : "", k->fallback ? ")" : "");
+    arena_release(&a);
 }

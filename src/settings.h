@@ -19,7 +19,7 @@ struct settings {
     char *server_url;         /* "" or http(s)://host[:port] without a slash at the end */
     char *domain;             /* "" or names in lower case, separated by commas */
     char *cors_origins;       /* "*", or origins with wildcards, separated by commas */
-    int64_t disk_reserve;     /* bytes; -1: the store's own default */
+    int64_t disk_reserve;     /* bytes, of its variable; -1: not set */
 };
 
 /* Reads and judges all of them; strings are in the arena. False and err that names the variable and what it should be.
@@ -29,7 +29,5 @@ bool settings_load(struct arena *a, struct settings *out, struct err *e);
 bool settings_reads(struct str name);
 /* One paragraph of help per variable. */
 void settings_print_help(FILE *f);
-/* "1048576", "512M", "2GiB" in bytes. Pure. */
-bool settings_parse_size(struct str s, int64_t *bytes);
 
 #endif

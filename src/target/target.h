@@ -46,6 +46,9 @@ struct target_type {
     /* Fill a struct of conf_size, which begins with struct target_common; that part is read by the core. */
     const struct config_key *keys;
     size_t conf_size;
+    /* For mc admin config, as in struct config_subsys; the first is required. */
+    const char *help, *help_order, *alias;
+    const struct config_alias *aliases;
     unsigned max_batch;
     bool one_per_key; /* the receiver does not apply a batch in order */
     /* A batch is taken whole or not at all, whatever is in it: after a failure the same events are tried again first, and
@@ -68,8 +71,22 @@ struct target_type {
     void (*close)(void *self);
 };
 
+/* Help of the keys that every kind has, as mc shows it of any server, and what is different here. */
+#define TARGET_HELP_QUEUE_DIR   "staging dir for undelivered messages e.g. '/home/events'"
+#define TARGET_NOTE_QUEUE_DIR   "only the events that a MinIO left there are taken over; ours are in the store"
+#define TARGET_HELP_QUEUE_LIMIT "maximum limit for undelivered messages, defaults to '100000'"
+#define TARGET_NOTE_QUEUE_LIMIT "0, the default, means no bound but the disk"
+#define TARGET_HELP_COMMENT     "optionally add a comment to this setting"
+#define TARGET_HELP_FORMAT \
+    "'namespace' reflects current bucket/object list and 'access' reflects a journal of object operations, " \
+    "defaults to 'namespace'"
+#define TARGET_HELP_QUEUE_FULL        "at queue_limit: drop the new event, or reject the write it is about"
+#define TARGET_HELP_DEAD_LETTER_LIMIT "most events kept that the receiver refused for good; 0: 100000"
+
 /* Every kind of target that is built in, in the guide's order; ends with NULL. */
 extern const struct target_type *const target_types[];
+/* Kinds of which only names, keys and help are here. A kind may be in both; then this one is not used. */
+extern const struct target_type *const target_types_unbuilt[];
 const struct target_type *target_type_find(struct str name);
 
 /* Appends the envelope of webhook and the brokers: {"EventName":...,"Key":"bucket/raw key","Records":[record]}

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cmdline.h"
+#include "config/config.h"
 #include "settings.h"
 
 static const char *const variables[] = {
@@ -394,7 +395,7 @@ static void test_sizes(void **state)
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         int64_t got = -1;
-        assert_int_equal(settings_parse_size(str_c(cases[i].text), &got), cases[i].bytes >= 0);
+        assert_int_equal(config_parse_size(str_c(cases[i].text), &got), cases[i].bytes >= 0);
         assert_int_equal(got, cases[i].bytes);
     }
 }

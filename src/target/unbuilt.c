@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The kinds of targets that are not built into this server yet: their keys, so that settings of them are read, kept, shown
+ * and explained. A kind that gets built takes its table along into its own file. Texts of `help` are those that mc shows of
+ * any server. */
+#include "target/target.h"
+
+#define QUEUE_LIMIT \
+    { \
+        .name = "queue_limit", .type = CONFIG_NUMBER, .fallback = "0", .help = TARGET_HELP_QUEUE_LIMIT, \
+        .note = TARGET_NOTE_QUEUE_LIMIT \
+    }
+#define QUEUE_DIR \
+    { \
+        .name = "queue_dir", .type = CONFIG_PATH, .help = TARGET_HELP_QUEUE_DIR, \
+        .note = TARGET_NOTE_QUEUE_DIR \
+    }
+#define COMMENT \
+    { \
+        .name = "comment", .type = CONFIG_SENTENCE, .help = TARGET_HELP_COMMENT \
+    }
+#define FORMAT \
+    { \
+        .name = "format", .type = CONFIG_CHOICE, .flags = CONFIG_REQUIRED, .fallback = "namespace", \
+        .choices = "namespace|access", .help = TARGET_HELP_FORMAT \
+    }
+#define OURS \
+    {.name = "queue_full", \
+     .type = CONFIG_CHOICE, \
+     .flags = CONFIG_OURS, \
+     .fallback = "drop", \
+     .choices = "drop|reject", \
+     .help = TARGET_HELP_QUEUE_FULL}, \
+    { \
+        .name = "dead_letter_limit", .type = CONFIG_NUMBER, .flags = CONFIG_OURS, .fallback = "0", \
+        .help = TARGET_HELP_DEAD_LETTER_LIMIT \
+    }
+
+static const struct config_alias tls_aliases[] = {{"tls_enable", "tls", NULL}, {NULL, NULL, NULL}};
+static const struct config_alias nats_aliases[] = {
+    {"tls_enable", "tls", NULL}, {"streaming_enable", "streaming", NULL}, {NULL, NULL, NULL}};
+#define REMOVED(use) \
+    { \
+        {"host", NULL, use}, {"port", NULL, use}, {"username", NULL, use}, {"password", NULL, use}, \
+            {"database", NULL, use}, \
+        { \
+            NULL, NULL, NULL \
+        } \
+    }
+static const struct config_alias mysql_aliases[] = REMOVED("removed; use dsn_string");
+static const struct config_alias postgres_aliases[] = REMOVED("removed; use connection_string");
+
+static const struct config_key amqp_keys[] = {
+    {.name = "url",
+     .type = CONFIG_STRING,
+     .flags = CONFIG_REQUIRED | CONFIG_LOGIN,
+     .help_type = "url",
+     .help = "AMQP server endpoint e.g. `amqp://myuser:mypassword@localhost:5672`"},
+    {.name = "exchange", .type = CONFIG_STRING, .help = "name of the AMQP exchange"},
+    {.name = "exchange_type", .type = CONFIG_STRING, .help = "AMQP exchange type"},
+    {.name = "routing_key", .type = CONFIG_STRING, .help = "routing key for publishing"},
+    {.name = "mandatory",
+     .type = CONFIG_ONOFF,
+     .fallback = "off",
+     .help = "quietly ignore undelivered messages when set to 'off', default is 'on'",
+     .note = "off by default, whatever that says"},
+    {.name = "durable",
+     .type = CONFIG_ONOFF,
+     .fallback = "off",
+     .help = "persist queue across broker restarts when set to 'on', default is 'off'"},
+    {.name = "no_wait",
+     .type = CONFIG_ONOFF,
+     .fallback = "off",
+     .help = "non-blocking message delivery when set to 'on', default is 'off'"},
+    {.name = "internal",
+     .type = CONFIG_ONOFF,
+     .fallback = "off",
+     .help = "set to 'on' for exchange to be not used directly by publishers, but only when bound to other "
+             "exchanges"},
+    {.name = "auto_deleted",
+     .type = CONFIG_ONOFF,
+     .fallback = "off",
+     .help = "auto delete queue when set to 'on', when there are no consumers"},
+    {.name = "delivery_mode",
+     .type = CONFIG_NUMBER,
+     .fallback = "0",
+     .help = "set to '1' for non-persistent or '2' for persistent queue"},
+    {.name = "publisher_confirms",
+     .type = CONFIG_ONOFF,
+     .fallback = "off",
+     .env = "PUBLISHING_CONFIRMS",
+     .help = "enable consumer acknowledgement and publisher confirms, use this along with queue_dir for "
+             "guaranteed delivery of all events"},
+    QUEUE_LIMIT,
+    QUEUE_DIR,
+    COMMENT,
+    {.name = "immediate",
+     .type = CONFIG_ONOFF,
+     .flags = CONFIG_ENV_ONLY,
+     .fallback = "off",
+     .help = "refuse an event that no consumer can take at once"},
+    OURS,
+    {.name = NULL},
+};
+
+static const struct target_type unbuilt_amqp = {
+    .name = "amqp",
+    .subsys = "notify_amqp",
+    .help = "publish bucket notifications to AMQP endpoints",
+    .help_order = "url exchange exchange_type routing_key mandatory durable no_wait internal auto_deleted "
+                  "delivery_mode publisher_confirms queue_dir queue_limit comment",
+    .keys = amqp_keys};
+
+static const struct config_key kafka_keys[] = {
+    {.name = "topic", .type = CONFIG_STRING, .help = "Kafka topic used for bucket notifications"},
+    {.name = "brokers",
+     .type = CONFIG_STRING,
+     .flags = CONFIG_REQUIRED,
+     .help_type = "csv",
+     .help = "comma separated list of Kafka broker addresses"},
+    {.name = "sasl_username",
+     .type = CONFIG_STRING,
+     .help = "username for SASL/PLAIN or SASL/SCRAM authentication"},
+    {.name = "sasl_password",
+     .type = CONFIG_STRING,
+     .flags = CONFIG_SECRET,
+     .help = "password for SASL/PLAIN or SASL/SCRAM authentication"},
+    {.name = "sasl_mechanism",
+     .type = CONFIG_CHOICE,
+     .fallback = "plain",
+     .choices = "plain|sha256|sha512",
+     .help_type = "string",
+     .help = "sasl authentication mechanism, default 'plain'"},
+    {.name = "client_tls_cert", .type = CONFIG_PATH, .help = "path to client certificate for mTLS auth"},
+    {.name = "client_tls_key", .type = CONFIG_PATH, .help = "path to client key for mTLS auth"},
+    {.name = "tls_client_auth",
+     .type = CONFIG_NUMBER,
+     .fallback = "0",
+     .help_type = "string",
+     .help = "clientAuth determines the Kafka server's policy for TLS client auth"},
+    {.name = "sasl",
+     .type = CONFIG_ONOFF,
+     .fallback = "off",
+     .help = "set to 'on' to enable SASL authentication"},
+    {.name = "tls", .type = CONFIG_ONOFF, .fallback = "off", .help = "set to 'on' to enable TLS"},
+    {.name = "tls_skip_verify",
+     .type = CONFIG_ONOFF,
+     .fallback = "off",
+     .help = "trust server TLS without verification, defaults to \"on\" (verify)",
+     .note = "off by default: the certificate is verified"},
+    QUEUE_LIMIT,
+    QUEUE_DIR,
+    {.name = "version", .type = CONFIG_STRING, .help = "specify the version of the Kafka cluster"},
+    {.name = "batch_size",
+     .type = CONFIG_NUMBER,
+     .fallback = "0",
+     .help = "batch size of the events; used only when queue_dir is set"},
+    {.name = "batch_commit_timeout",
+     .type = CONFIG_DURATION,
+     .fallback = "0s",
+     .help = "commit timeout set for the batch; used only when batch_size > 1"},
+    {.name = "compression_codec",
+     .type = CONFIG_STRING,
+     .env = "PRODUCER_COMPRESSION_CODEC",
+     .help_type = "none|snappy|gzip|lz4|zstd",
+     .help = "specify compression_codec of the Kafka cluster"},
+    {.name = "compression_level",
+     .type = CONFIG_NUMBER,
+     .env = "PRODUCER_COMPRESSION_LEVEL",
+     .help = "specify compression level of the Kafka cluster"},
+    COMMENT,
+    OURS,
+    {.name = NULL},
+};
+
+static const struct target_type unbuilt_kafka = {
+    .name = "kafka",
+    .subsys = "notify_kafka",
+    .help = "publish bucket notifications to Kafka endpoints",
+    .help_order = "brokers topic sasl_username sasl_password sasl_mechanism tls_client_auth sasl tls "
+                  "tls_skip_verify client_tls_cert client_tls_key queue_dir queue_limit version comment "
+                  "compression_codec compression_level batch_size batch_commit_timeout",
+    .aliases = tls_aliases,
+    .keys = kafka_keys};
+
+static const struct config_key mqtt_keys[] = {
+    {.name = "broker",
+     .type = CONFIG_STRING,
+     .flags = CONFIG_REQUIRED | CONFIG_LOGIN,
+     .help_type = "uri",
+     .help = "MQTT server endpoint e.g. `tcp://localhost:1883`"},
+    {.name = "topic",
+     .type = CONFIG_STRING,
+     .flags = CONFIG_REQUIRED,
+     .help = "name of the MQTT topic to publish"},
+    {.name = "password", .type = CONFIG_STRING, .flags = CONFIG_SECRET, .help = "MQTT password"},
+    {.name = "username", .type = CONFIG_STRING, .help = "MQTT username"},
+    {.name = "qos",
+     .type = CONFIG_NUMBER,
+     .fallback = "0",
+     .help = "set the quality of service priority, defaults to '0'"},
+    {.name = "keep_alive_interval",
+     .type = CONFIG_DURATION,
+     .fallback = "0s",
+     .help = "keep-alive interval for MQTT connections in s,m,h,d"},
+    {.name = "reconnect_interval",
+     .type = CONFIG_DURATION,
+     .fallback = "0s",
+     .help = "reconnect interval for MQTT connections in s,m,h,d"},
+    QUEUE_DIR,
+    QUEUE_LIMIT,
+    COMMENT,
+    OURS,
+    {.name = NULL},
+};
+
+static const struct target_type unbuilt_mqtt = {.name = "mqtt",
+                                                .subsys = "notify_mqtt",
+                                                .help = "publish bucket notifications to MQTT endpoints",
+                                                .help_order =
+                                                    "broker topic username password qos keep_alive_interval "
+                                                    "reconnect_interval queue_dir queue_limit comment",
+                                                .keys = mqtt_keys};
+
+static const struct config_key nats_keys[] = {
+    {.name = "address",
+     .type = CONFIG_STRING,
+     .flags = CONFIG_REQUIRED,
+     .help_type = "address",
+     .help = "NATS server address e.g. '0.0.0.0:4222'"},
+    {.name = "subject", .type = CONFIG_STRING, .flags = CONFIG_REQUIRED, .help = "NATS subscription subject"},
+    {.name = "username", .type = CONFIG_STRING, .help = "NATS username"},
+    {.name = "password", .type = CONFIG_STRING, .flags = CONFIG_SECRET, .help = "NATS password"},
+    {.name = "token", .type = CONFIG_STRING, .flags = CONFIG_SECRET, .help = "NATS token"},
+    {.name = "tls", .type = CONFIG_ONOFF, .fallback = "off", .help = "set to 'on' to enable TLS"},
+    {.name = "tls_skip_verify",
+     .type = CONFIG_ONOFF,
+     .fallback = "off",
+     .help = "trust server TLS without verification, defaults to \"on\" (verify)",
+     .note = "off by default: the certificate is verified"},
+    {.name = "cert_authority",
+     .type = CONFIG_PATH,
+     .help_type = "string",
+     .help = "path to certificate chain of the target NATS server"},
+    {.name = "client_cert",
+     .type = CONFIG_PATH,
+     .help_type = "string",
+     .help = "client cert for NATS mTLS auth"},
+    {.name = "client_key",
+     .type = CONFIG_PATH,
+     .help_type = "string",
+     .help = "client cert key for NATS mTLS auth"},
+    {.name = "ping_interval",
+     .type = CONFIG_DURATION,
+     .fallback = "0",
+     .help = "client ping commands interval in s,m,h,d. Disabled by default"},
+    {.name = "jetstream", .type = CONFIG_ONOFF, .fallback = "off", .help = "enable JetStream support"},
+    {.name = "streaming",
+     .type = CONFIG_ONOFF,
+     .flags = CONFIG_HIDDEN,
+     .fallback = "off",
+     .help = "[DEPRECATED] set to 'on', to use streaming NATS server"},
+    {.name = "streaming_async",
+     .type = CONFIG_ONOFF,
+     .flags = CONFIG_HIDDEN,
+     .fallback = "off",
+     .help = "[DEPRECATED] set to 'on', to enable asynchronous publish"},
+    {.name = "streaming_max_pub_acks_in_flight",
+     .type = CONFIG_NUMBER,
+     .flags = CONFIG_HIDDEN,
+     .fallback = "0",
+     .help = "[DEPRECATED] number of messages to publish without waiting for ACKs"},
+    {.name = "streaming_cluster_id",
+     .type = CONFIG_STRING,
+     .flags = CONFIG_HIDDEN,
+     .help = "[DEPRECATED] unique ID for NATS streaming cluster"},
+    QUEUE_DIR,
+    QUEUE_LIMIT,
+    COMMENT,
+    {.name = "user_credentials",
+     .type = CONFIG_PATH,
+     .flags = CONFIG_ENV_ONLY,
+     .help = "file with the JWT and the seed of a user"},
+    {.name = "nkey_seed",
+     .type = CONFIG_PATH,
+     .flags = CONFIG_ENV_ONLY,
+     .help = "file with the seed of an NKey"},
+    {.name = "tls_handshake_first",
+     .type = CONFIG_ONOFF,
+     .flags = CONFIG_ENV_ONLY,
+     .fallback = "off",
+     .help = "'on' to begin with the TLS handshake, before the server's greeting"},
+    OURS,
+    {.name = NULL},
+};
+
+static const struct target_type unbuilt_nats = {
+    .name = "nats",
+    .subsys = "notify_nats",
+    .help = "publish bucket notifications to NATS endpoints",
+    .help_order = "address subject username password token tls tls_skip_verify ping_interval cert_authority "
+                  "client_cert client_key jetstream queue_dir queue_limit streaming streaming_async "
+                  "streaming_max_pub_acks_in_flight streaming_cluster_id comment",
+    .aliases = nats_aliases,
+    .keys = nats_keys};
+
+static const struct config_key nsq_keys[] = {
+    {.name = "nsqd_address",
+     .type = CONFIG_STRING,
+     .flags = CONFIG_REQUIRED,
+     .help_type = "address",
+     .help = "NSQ server address e.g. '127.0.0.1:4150'"},
+    {.name = "topic", .type = CONFIG_STRING, .flags = CONFIG_REQUIRED, .help = "NSQ topic"},
+    {.name = "tls", .type = CONFIG_ONOFF, .fallback = "off", .help = "set to 'on' to enable TLS"},
+    {.name = "tls_skip_verify",
+     .type = CONFIG_ONOFF,
+     .fallback = "off",
+     .help = "trust server TLS without verification, defaults to \"on\" (verify)",
+     .note = "off by default: the certificate is verified"},
+    QUEUE_DIR,
+    QUEUE_LIMIT,
+    COMMENT,
+    OURS,
+    {.name = NULL},
+};
+
+static const struct target_type unbuilt_nsq = {
+    .name = "nsq",
+    .subsys = "notify_nsq",
+    .help = "publish bucket notifications to NSQ endpoints",
+    .help_order = "nsqd_address topic tls tls_skip_verify queue_dir queue_limit comment",
+    .aliases = tls_aliases,
+    .keys = nsq_keys};
+
+static const struct config_key mysql_keys[] = {
+    FORMAT,
+    {.name = "dsn_string",
+     .type = CONFIG_STRING,
+     .flags = CONFIG_LOGIN,
+     .help =
+         "MySQL data-source-name connection string e.g. \"<user>:<password>@tcp(<host>:<port>)/<database>\""},
+    {.name = "table",
+     .type = CONFIG_STRING,
+     .flags = CONFIG_REQUIRED,
+     .help = "DB table name to store/update events, table is auto-created"},
+    QUEUE_DIR,
+    QUEUE_LIMIT,
+    {.name = "max_open_connections",
+     .type = CONFIG_NUMBER,
+     .fallback = "2",
+     .help = "To set the maximum number of open connections to the database. The value is set to `2` by "
+             "default."},
+    COMMENT,
+    OURS,
+    {.name = NULL},
+};
+
+static const struct target_type unbuilt_mysql = {
+    .name = "mysql",
+    .subsys = "notify_mysql",
+    .help = "publish bucket notifications to MySQL databases",
+    .help_order = "dsn_string table format queue_dir queue_limit comment max_open_connections",
+    .aliases = mysql_aliases,
+    .keys = mysql_keys};
+
+static const struct config_key postgres_keys[] = {
+    FORMAT,
+    {.name = "connection_string",
+     .type = CONFIG_STRING,
+     .flags = CONFIG_REQUIRED | CONFIG_LOGIN,
+     .help = "Postgres server connection-string e.g. \"host=localhost port=5432 dbname=minio_events "
+             "user=postgres password=password sslmode=disable\""},
+    {.name = "table",
+     .type = CONFIG_STRING,
+     .flags = CONFIG_REQUIRED,
+     .help = "DB table name to store/update events, table is auto-created"},
+    QUEUE_DIR,
+    QUEUE_LIMIT,
+    {.name = "max_open_connections",
+     .type = CONFIG_NUMBER,
+     .fallback = "2",
+     .help = "To set the maximum number of open connections to the database. The value is set to `2` by "
+             "default."},
+    COMMENT,
+    OURS,
+    {.name = NULL},
+};
+
+static const struct target_type unbuilt_postgres = {
+    .name = "postgresql",
+    .subsys = "notify_postgres",
+    .alias = "notify_postgresql",
+    .help = "publish bucket notifications to Postgres databases",
+    .help_order = "connection_string table format queue_dir queue_limit comment max_open_connections",
+    .aliases = postgres_aliases,
+    .keys = postgres_keys};
+
+static const struct config_key elasticsearch_keys[] = {
+    {.name = "url",
+     .type = CONFIG_URL,
+     .flags = CONFIG_REQUIRED,
+     .help = "Elasticsearch server's address, with optional authentication info"},
+    FORMAT,
+    {.name = "index",
+     .type = CONFIG_STRING,
+     .flags = CONFIG_REQUIRED,
+     .help = "Elasticsearch index to store/update events, index is auto-created"},
+    QUEUE_DIR,
+    QUEUE_LIMIT,
+    {.name = "username", .type = CONFIG_STRING, .help = "username for Elasticsearch basic-auth"},
+    {.name = "password",
+     .type = CONFIG_STRING,
+     .flags = CONFIG_SECRET,
+     .help = "password for Elasticsearch basic-auth"},
+    COMMENT,
+    OURS,
+    {.name = NULL},
+};
+
+static const struct target_type unbuilt_elasticsearch = {
+    .name = "elasticsearch",
+    .subsys = "notify_elasticsearch",
+    .help = "publish bucket notifications to Elasticsearch endpoints",
+    .help_order = "url index format queue_dir queue_limit username password comment",
+    .keys = elasticsearch_keys};
+
+static const struct config_key redis_keys[] = {
+    FORMAT,
+    {.name = "address",
+     .type = CONFIG_STRING,
+     .flags = CONFIG_REQUIRED,
+     .help_type = "address",
+     .help = "Redis server's address. For example: `localhost:6379`"},
+    {.name = "key",
+     .type = CONFIG_STRING,
+     .flags = CONFIG_REQUIRED,
+     .help = "Redis key to store/update events, key is auto-created"},
+    {.name = "password", .type = CONFIG_STRING, .flags = CONFIG_SECRET, .help = "Redis server password"},
+    {.name = "user", .type = CONFIG_STRING, .help = "Redis server user for the auth"},
+    QUEUE_DIR,
+    QUEUE_LIMIT,
+    COMMENT,
+    OURS,
+    {.name = NULL},
+};
+
+static const struct target_type unbuilt_redis = {
+    .name = "redis",
+    .subsys = "notify_redis",
+    .help = "publish bucket notifications to Redis datastores",
+    .help_order = "address key format password user queue_dir queue_limit comment",
+    .keys = redis_keys};
+
+const struct target_type *const target_types_unbuilt[] = {
+    &unbuilt_amqp,  &unbuilt_kafka,    &unbuilt_mqtt,          &unbuilt_nats,  &unbuilt_nsq,
+    &unbuilt_mysql, &unbuilt_postgres, &unbuilt_elasticsearch, &unbuilt_redis, NULL};
