@@ -19,6 +19,7 @@
 #include "http/http.h"
 #include "s3/s3.h"
 #include "store/store.h"
+#include "subsys.h"
 
 /* Of the 10 s that a stop may take: requests at hand, then sends at hand; the rest is for syncing. */
 #define STOP_REQUESTS_MS 6000
@@ -34,6 +35,7 @@ struct server {
     struct work_pool *work;
     struct http_server *http;
     struct store *store;
+    struct config *config;
     struct delivery *delivery;
     struct listen *listen;
     struct s3 *s3;
@@ -171,6 +173,49 @@ static int open_http(struct server *v)
     return EXIT_OK;
 }
 
+/* The server's own keys. */
+static struct server_conf apply_server(struct server *v, const struct config_stored *now)
+{
+    struct server_conf conf;
+    struct err e;
+    if (!subsys_server_load(now, &conf, &e))
+        log_error("config", "the default is in force instead: %s", e.text);
+    store_set_reserve(v->store, conf.disk_reserve);
+    if (v->listen)
+        listen_set_history(v->listen, conf.listen_history);
+    return conf;
+}
+
+/* After every change of the settings, on the thread that made it. */
+static void apply(void *ctx, const struct config_stored *now)
+{
+    struct server *v = ctx;
+    struct err e;
+    uint64_t before = delivery_generation(v->delivery);
+    (void)apply_server(v, now);
+    if (!delivery_reconfigure(v->delivery, now, &e))
+        log_error("config", "the change is stored, but in force only after the next start: %s", e.text);
+    if (delivery_generation(v->delivery) != before)
+        s3_warn_lost_rules(v->s3);
+}
+
+static bool open_settings(struct server *v, struct err *e)
+{
+    v->config = config_open(store_kv(v->store), subsys_table(), e);
+    if (!v->config)
+        return false;
+    struct config_stored *now = config_snapshot(v->config);
+    struct delivery_options d = {
+        .region = str_c(v->settings->region), .certs_dir = v->certs_dir, .settings = now};
+    struct listen_options l = {.history = apply_server(v, now).listen_history};
+    v->delivery = delivery_open(store_kv(v->store), &d, e);
+    config_stored_free(now);
+    if (!v->delivery)
+        return false;
+    v->listen = listen_new(store_kv(v->store), &l, e);
+    return v->listen != NULL;
+}
+
 static int open_store(struct server *v)
 {
     struct err e;
@@ -180,13 +225,7 @@ static int open_store(struct server *v)
     v->store = store_open(v->cmdline->dir, &so, &e);
     if (!v->store)
         return fail(EXIT_DIRECTORY, e.text);
-    struct delivery_options d = {.region = str_c(v->settings->region), .certs_dir = v->certs_dir};
-    v->delivery = delivery_open(store_kv(v->store), &d, &e);
-    if (!v->delivery)
-        return fail(EXIT_DIRECTORY, e.text);
-    struct listen_options l = {.history = listen_history_setting()};
-    v->listen = listen_new(store_kv(v->store), &l, &e);
-    return v->listen ? EXIT_OK : fail(EXIT_DIRECTORY, e.text);
+    return open_settings(v, &e) ? EXIT_OK : fail(EXIT_DIRECTORY, e.text);
 }
 
 static void open_s3(struct server *v)
@@ -202,6 +241,8 @@ static void open_s3(struct server *v)
     v->s3 = s3_new(&o, v->store, v->delivery, v->work, v->urls[0], str_c(http_address(v->http)));
     v->s3->listen = v->listen;
     v->admin.s3 = v->s3;
+    v->admin.config = v->config;
+    config_on_change(v->config, apply, v);
     s3_warn_lost_rules(v->s3);
 }
 
@@ -312,6 +353,7 @@ static void finish(struct server *v)
     if (v->s3)
         s3_free(v->s3);
     listen_free(v->listen);
+    config_close(v->config);
     if (v->store)
         store_close(v->store);
     arena_release(&v->arena);

@@ -15,10 +15,11 @@ struct delivery;
 
 struct delivery_options {
     struct str region;
-    const char *certs_dir;     /* CAs/ in it are trusted by targets; may be NULL */
-    int64_t dead_letter_limit; /* 0: 100,000 */
+    const char *certs_dir;                /* CAs/ in it are trusted by targets; may be NULL */
+    int64_t dead_letter_limit;            /* 0: 100,000 */
+    const struct config_stored *settings; /* beside the environment; during the call; may be NULL */
 };
-/* Reads target settings (environment), gives every ID:TYPE its number (committed), takes in *.event files of queue_dir,
+/* Reads target settings, gives every ID:TYPE its number (committed), takes in *.event files of queue_dir,
  * opens the instances. A target with bad settings is kept as 'broken' with its reason: its events are queued. Errors of
  * the store only. Threads start with delivery_start. */
 struct delivery *delivery_open(struct kv *kv, const struct delivery_options *o, struct err *e);
@@ -26,6 +27,12 @@ void delivery_start(struct delivery *d);
 /* Stops senders (a send at hand may finish until deadline_ms), joins them. Nothing is lost: rows stay. */
 void delivery_stop(struct delivery *d, int64_t deadline_ms);
 void delivery_free(struct delivery *d);
+/* Makes the targets those of these settings (valid during the call), at once and all together: no commit sees a part of the
+ * change. Targets whose settings are the same go on undisturbed. Others are stopped (a send at hand may finish within
+ * seconds) before a sender with the new settings goes on with the same queue: nothing is lost, order is kept, nothing is sent
+ * by both but what a receiver left unanswered. A target with bad settings is 'broken', as at the start. After delivery_stop
+ * nothing happens. For workers: waits for commits, senders and the files of queue_dir. Errors of the store only. */
+bool delivery_reconfigure(struct delivery *d, const struct config_stored *settings, struct err *e);
 
 /* Raised by every change of the set of targets; a commit that matched under another generation must match again. Any thread. */
 uint64_t delivery_generation(struct delivery *d);

@@ -8,8 +8,18 @@
 
 /* A target that was enabled once and is not now, with what it left in the rows. */
 struct orphan {
-    struct str id, type;
+    char id[96], type[24];
     uint32_t number;
+};
+
+/* A set of targets. */
+struct roster {
+    struct sender **senders; /* enabled, in order of type and id */
+    size_t n_senders;
+    struct sender **by_number; /* NULL where none is enabled */
+    uint32_t max_number;
+    struct orphan *orphans;
+    size_t n_orphans;
 };
 
 struct delivery {
@@ -19,21 +29,21 @@ struct delivery {
     struct str ca_pem;
     int64_t dead_letter_limit;
     _Atomic uint64_t generation;
-    /* Enabled targets in order of type and id; fixed from delivery_open on. */
-    struct sender **senders;
-    size_t n_senders;
-    struct sender **by_number; /* NULL where none is enabled */
-    uint32_t max_number;
-    struct orphan *orphans;
-    size_t n_orphans;
-    bool running;
+    struct mutex change; /* held by who changes the set; and for running, stopped */
+    bool running, stopped;
+    /* Changed by the committer's thread only, which reads it as it is; others, unless they hold `change`, take the mutex. */
+    struct mutex mutex;
+    struct roster now;
 };
 
-/* The sender of a target; NULL when it is not enabled. */
+/* The sender of a target; NULL when it is not enabled. On the committer's thread. */
 struct sender *delivery_sender(const struct delivery *d, uint32_t number);
 
-/* Settings of a sender's target out of the environment, and its instance. False and err: it stays without one. */
-bool delivery_configure(struct delivery *d, struct sender *s, bool enabled_ok, struct err *e);
+/* --- delivery_change.c: under d->change, or before threads */
+/* The set for these settings; senders of the present one whose settings are the same are in it, others are new and not
+ * loaded. Errors of the store only; then what was made is in it, too. */
+bool roster_make(struct delivery *d, const struct config_stored *st, struct roster *r, struct err *e);
+void roster_release(struct roster *r); /* senders stay */
 
 /* --- queue_dir_file.c */
 #define QUEUE_DIR_FILE_MAX (256u << 10)

@@ -59,19 +59,6 @@ void listen_tail_clear(struct listen *l, struct listen_position floor)
 
 /* --- life ------------------------------------------------------------------------------------------------------------ */
 
-int64_t listen_history_setting(void)
-{
-    const char *text = config_env("MINIO_LISTEN_HISTORY");
-    uint64_t n;
-    if (!text)
-        return LISTEN_HISTORY_DEFAULT;
-    if (str_to_u64(str_c(text), &n) && n <= LISTEN_HISTORY_MAX)
-        return (int64_t)n;
-    log_warn("event", "BELFRY_LISTEN_HISTORY is '%.60s': it must be a number of events up to %d; %d are kept",
-             text, LISTEN_HISTORY_MAX, LISTEN_HISTORY_DEFAULT);
-    return LISTEN_HISTORY_DEFAULT;
-}
-
 struct listen *listen_new(struct kv *kv, const struct listen_options *o, struct err *e)
 {
     struct listen *l = x_calloc(1, sizeof(*l));

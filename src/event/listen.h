@@ -23,8 +23,6 @@
 #include "event/outbox_row.h"
 #include "kv/kv.h"
 
-#define LISTEN_HISTORY_DEFAULT 100000
-#define LISTEN_HISTORY_MAX     100000000
 #define LISTEN_LINGER_MS       3600000
 
 struct listen;
@@ -38,8 +36,6 @@ struct listen_options {
 struct listen *listen_new(struct kv *kv, const struct listen_options *o, struct err *e);
 /* Ends the thread, frees. Nobody may be in a call, no commit with listen_txn_* may be open; before kv_close. */
 void listen_free(struct listen *l);
-/* The setting of the environment (BELFRY_LISTEN_HISTORY), or the default; a bad one is named in the log. */
-int64_t listen_history_setting(void);
 /* Changes how many are kept, at once. Any thread that may wait for a commit. */
 void listen_set_history(struct listen *l, int64_t events);
 

@@ -84,7 +84,8 @@ struct sender {
     char label[64]; /* "webhook:primary", for the log */
     uint32_t number;
     const struct target_common *conf;
-    void *self; /* NULL: settings are wrong, see reason; sends nothing */
+    struct str fingerprint; /* of the settings it was made from */
+    void *self;             /* NULL: settings are wrong, see reason; sends nothing */
     int64_t dead_limit;
 
     /* the sender's thread only */

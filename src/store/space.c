@@ -47,6 +47,14 @@ void space_init(struct store *s)
     space_ask(s, 0);
 }
 
+void store_set_reserve(struct store *s, int64_t bytes)
+{
+    mutex_lock(&s->space.mutex);
+    s->options.disk_reserve = bytes;
+    mutex_unlock(&s->space.mutex);
+    space_ask(s, 0);
+}
+
 static bool space_take(struct space *sp, uint64_t bytes)
 {
     long long room = atomic_load(&sp->room);

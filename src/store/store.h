@@ -54,6 +54,8 @@ enum store_result {
 
 /* May data be added? STORE_OK, STORE_FULL or STORE_FAILED. `bytes` about to be written. Cheap; any thread. */
 enum store_result store_admit(struct store *s, uint64_t bytes);
+/* From now on so much is kept free, as store_options.disk_reserve. Any thread; asks the file system. */
+void store_set_reserve(struct store *s, int64_t bytes);
 
 /* --- buckets
  * ------------------------------------------------------------------------------------------------------ */

@@ -424,33 +424,6 @@ static const struct target_type unbuilt_elasticsearch = {
     .help_order = "url index format queue_dir queue_limit username password comment",
     .keys = elasticsearch_keys};
 
-static const struct config_key redis_keys[] = {
-    FORMAT,
-    {.name = "address",
-     .type = CONFIG_STRING,
-     .flags = CONFIG_REQUIRED,
-     .help_type = "address",
-     .help = "Redis server's address. For example: `localhost:6379`"},
-    {.name = "key",
-     .type = CONFIG_STRING,
-     .flags = CONFIG_REQUIRED,
-     .help = "Redis key to store/update events, key is auto-created"},
-    {.name = "password", .type = CONFIG_STRING, .flags = CONFIG_SECRET, .help = "Redis server password"},
-    {.name = "user", .type = CONFIG_STRING, .help = "Redis server user for the auth"},
-    QUEUE_DIR,
-    QUEUE_LIMIT,
-    COMMENT,
-    OURS,
-    {.name = NULL},
-};
-
-static const struct target_type unbuilt_redis = {
-    .name = "redis",
-    .subsys = "notify_redis",
-    .help = "publish bucket notifications to Redis datastores",
-    .help_order = "address key format password user queue_dir queue_limit comment",
-    .keys = redis_keys};
-
 const struct target_type *const target_types_unbuilt[] = {
-    &unbuilt_amqp,  &unbuilt_kafka,    &unbuilt_mqtt,          &unbuilt_nats,  &unbuilt_nsq,
-    &unbuilt_mysql, &unbuilt_postgres, &unbuilt_elasticsearch, &unbuilt_redis, NULL};
+    &unbuilt_amqp,  &unbuilt_kafka,    &unbuilt_mqtt,          &unbuilt_nats, &unbuilt_nsq,
+    &unbuilt_mysql, &unbuilt_postgres, &unbuilt_elasticsearch, NULL};

@@ -147,8 +147,8 @@ static inline int bench_setup(void **state)
     clock_mono_ns = fake_mono_ns;
     b->kv = kv_open_memory();
     b->delivery.kv = b->kv;
-    b->delivery.by_number = b->by_number;
-    b->delivery.max_number = 1;
+    b->delivery.now.by_number = b->by_number;
+    b->delivery.now.max_number = 1;
     b->type = &fake_type;
     b->fake.sent = calloc(MAX_SENT, sizeof(*b->fake.sent));
     bench_start(b);
