@@ -4,9 +4,8 @@
 #include "help.h"
 
 #include "cmdline.h"
-#include "config/config.h"
 #include "settings.h"
-#include "target/target.h"
+#include "subsys.h"
 
 static void overview(FILE *f)
 {
@@ -19,9 +18,9 @@ static void overview(FILE *f)
                 "Flags of the server:\n",
                 f);
     cmdline_print_flags(f);
-    (void)fputs("\nTopics:\n  server, check, environment, exit-codes", f);
-    for (const struct target_type *const *t = target_types; *t; t++)
-        (void)fprintf(f, ", %s, %s", (*t)->subsys, (*t)->name);
+    (void)fputs("\nTopics:\n  server, check, environment, exit-codes, markdown", f);
+    for (size_t i = 0; i < subsys_table()->n; i++)
+        (void)fprintf(f, "%s%s", i % 6 ? ", " : ",\n  ", subsys_table()->v[i].name);
     (void)fputc('\n', f);
 }
 
@@ -79,41 +78,133 @@ static void environment_page(FILE *f)
                 "      the directory, where the command line has none\n\n"
                 "Targets of events:\n",
                 f);
-    for (const struct target_type *const *t = target_types; *t; t++)
-        (void)fprintf(f, "  see 'belfry help %s'\n", (*t)->subsys);
+    for (size_t i = 0; i < subsys_table()->n; i++)
+        if (subsys_table()->v[i].type && subsys_table()->v[i].conf_size)
+            (void)fprintf(f, "  see 'belfry help %s'\n", subsys_table()->v[i].name);
 }
 
-/* A variable as it is written for a named target: with its id behind it. */
-static void key_line(FILE *f, const char *name, const char *fallback, const char *help, bool required)
+/* --- sub-systems: for the terminal, and for docs/keys.md --------------------------------------------------------------- */
+
+/* What there is to say of a key in words. */
+static struct str key_text(struct arena *a, const struct config_key *k)
 {
-    (void)fprintf(f, "  %s_<ID>\n      %s", name, help ? help : "");
-    if (required)
-        (void)fputs(" (must be set)", f);
-    else if (fallback && *fallback)
-        (void)fprintf(f, " (%s)", fallback);
+    struct buf b;
+    buf_init(&b, 4096);
+    buf_puts(&b, k->help ? k->help : "");
+    if (k->note)
+        buf_printf(&b, "; here: %s", k->note);
+    struct str text = arena_dup(a, buf_view(&b));
+    buf_release(&b);
+    return text;
+}
+
+static const char *key_remark(const struct config_key *k)
+{
+    if (k->flags & CONFIG_ENV_ONLY)
+        return "variable only";
+    if (k->flags & CONFIG_REQUIRED)
+        return "required";
+    return k->flags & CONFIG_OURS ? "ours" : "";
+}
+
+static void key_line(FILE *f, const struct config_subsys *s, const struct config_key *k, struct arena *a)
+{
+    struct str text = key_text(a, k);
+    const char *remark = key_remark(k);
+    (void)fprintf(f, "  %s%s\n      %s: %.*s", config_env_name(a, s->name, k, CONFIG_DEFAULT_ID),
+                  s->type ? "_<ID>" : "", k->name, STR_FMT(text));
+    if (k->choices)
+        (void)fprintf(f, "; one of %s", k->choices);
+    if (*remark)
+        (void)fprintf(f, " (%s)", remark);
+    if (k->fallback && *k->fallback)
+        (void)fprintf(f, " (%s)", k->fallback);
     (void)fputc('\n', f);
 }
 
-static void target_page(FILE *f, const struct target_type *t)
+static void subsys_page(FILE *f, const struct config_subsys *s)
 {
     struct arena a;
+    const struct config_key **keys;
     arena_init(&a);
-    struct config_key enable = {.name = "enable"};
-    (void)fprintf(
-        f,
-        "%s: events go to a receiver of the kind '%s'. ID names the receiver and is free to choose;\n"
-        "its ARN is arn:minio:sqs:REGION:ID:%s. Without _<ID> the id is '_'.\n\n"
-        "Variables (defaults in brackets), with the name of the key:\n",
-        t->subsys, t->name, t->name);
-    key_line(f, config_env_name(&a, t->subsys, &enable, STR("_")), "off", "enable: 'on' makes the target",
-             false);
-    for (const struct config_key *k = t->keys; k->name; k++) {
-        struct str help = arena_printf(&a, "%s: %s%s%s%c", k->name, k->help ? k->help : "",
-                                       k->choices ? "; one of " : "", k->choices ? k->choices : "", 0);
-        key_line(f, config_env_name(&a, t->subsys, k, STR("_")), k->fallback, help.p,
-                 (k->flags & CONFIG_REQUIRED) != 0);
-    }
+    (void)fprintf(f, "%s: %s\n\n", s->name, s->help);
+    if (s->type && s->conf_size == 0)
+        (void)fputs("Targets of this kind are not built into this server yet: they cannot be enabled.\n\n",
+                    f);
+    if (s->type)
+        (void)fprintf(
+            f,
+            "ID names the target and is free to choose; its ARN is arn:minio:sqs:REGION:ID:%s. Without\n"
+            "_<ID> the id is '_'. A variable wins over what 'mc admin config set %s:ID key=value' has "
+            "stored.\n\n",
+            s->type, s->name);
+    (void)fputs("Variables (defaults in brackets), with the name of the key:\n", f);
+    if (s->type)
+        (void)fprintf(f, "  %s_<ID>\n      enable: 'on' makes the target (off)\n",
+                      config_env_name(&a, s->name, &config_enable_key, CONFIG_DEFAULT_ID));
+    size_t n = config_help_keys(s, true, &a, &keys);
+    for (size_t i = 0; i < n; i++)
+        key_line(f, s, keys[i], &a);
     arena_release(&a);
+}
+
+/* A cell of a table: a bar would end it. */
+static void cell(FILE *f, struct str text)
+{
+    for (size_t i = 0; i < text.n; i++)
+        (void)fprintf(f, text.p[i] == '|' ? "\\|" : text.p[i] == '<' ? "&lt;" : "%c", text.p[i]);
+}
+
+static void markdown_key(FILE *f, const struct config_subsys *s, const struct config_key *k, struct arena *a)
+{
+    (void)fprintf(f, "| `%s` | ", k->name);
+    cell(f, config_help_type(k, a));
+    (void)fputs(" | ", f);
+    if (k->fallback && *k->fallback)
+        (void)fprintf(f, "`%s`", k->fallback);
+    (void)fprintf(f, " | %s | ", key_remark(k));
+    cell(f, key_text(a, k));
+    if (k->env)
+        (void)fprintf(f, "; variable `%s`", config_env_name(a, s->name, k, CONFIG_DEFAULT_ID));
+    (void)fputs(" |\n", f);
+}
+
+static void markdown_subsys(FILE *f, const struct config_subsys *s)
+{
+    struct arena a;
+    const struct config_key **keys;
+    arena_init(&a);
+    (void)fprintf(f, "\n## %s\n\n%s%s.\n", s->name, s->help,
+                  s->conf_size
+                      ? ""
+                      : ". Not built into this server yet: settings are kept, a target cannot be enabled");
+    if (s->type)
+        (void)fprintf(f, "\nARN: `arn:minio:sqs:REGION:ID:%s`. Variables: `MINIO_", s->type);
+    else
+        (void)fputs("\nNo targets. Variables: `MINIO_", f);
+    for (const char *p = s->type ? s->name : ""; *p; p++)
+        (void)fputc(*p >= 'a' && *p <= 'z' ? *p - 'a' + 'A' : *p, f);
+    (void)fprintf(f, "%sKEY%s`.\n\n| key | type | default | | |\n|---|---|---|---|---|\n", s->type ? "_" : "",
+                  s->type ? "_ID" : "");
+    size_t n = config_help_keys(s, true, &a, &keys);
+    for (size_t i = 0; i < n; i++)
+        markdown_key(f, s, keys[i], &a);
+    arena_release(&a);
+}
+
+static void markdown_page(FILE *f)
+{
+    (void)fputs(
+        "# Keys of `mc admin config`\n\n"
+        "Made by `scripts/config-docs` from the tables in the sources; do not edit. How settings work is in\n"
+        "[config.md](config.md). Every sub-system with targets also has the key `enable` (`on` or `off`). "
+        "*Ours*: a\n"
+        "key that MinIO does not have. Texts are those that `mc` shows of any server; what is different here "
+        "follows\n"
+        "after \"here:\".\n",
+        f);
+    for (size_t i = 0; i < subsys_table()->n; i++)
+        markdown_subsys(f, &subsys_table()->v[i]);
 }
 
 bool help_print(FILE *f, const char *topic)
@@ -123,7 +214,7 @@ bool help_print(FILE *f, const char *topic)
         void (*print)(FILE *f);
     } pages[] = {
         {"server", server_page},    {"check", check_page}, {"environment", environment_page},
-        {"exit-codes", exit_codes}, {"help", overview},
+        {"exit-codes", exit_codes}, {"help", overview},    {"markdown", markdown_page},
     };
     if (!topic) {
         overview(f);
@@ -134,10 +225,13 @@ bool help_print(FILE *f, const char *topic)
             pages[i].print(f);
             return true;
         }
-    for (const struct target_type *const *t = target_types; *t; t++)
-        if (strcmp((*t)->subsys, topic) == 0 || strcmp((*t)->name, topic) == 0) {
-            target_page(f, *t);
+    for (size_t i = 0; i < subsys_table()->n; i++) {
+        const struct config_subsys *s = &subsys_table()->v[i];
+        if (strcmp(s->name, topic) == 0 || (s->type && strcmp(s->type, topic) == 0) ||
+            (s->alias && strcmp(s->alias, topic) == 0)) {
+            subsys_page(f, s);
             return true;
         }
+    }
     return false;
 }
