@@ -363,6 +363,7 @@ int server_run(const struct cmdline *c, const struct settings *s)
 {
     struct server v = {.cmdline = c, .settings = s};
     arena_init(&v.arena);
+    (void)umask(0077); /* the store holds the passwords of targets */
     prepare_signals();
     raise_limits();
     int code = start(&v);
