@@ -207,6 +207,9 @@ static void fill_names(const struct delivery *d, struct str id, const char *type
 
 static void fill_sender(struct sender *s, struct target_info *out, uint64_t *cursor)
 {
+    out->accepted = atomic_load(&s->accepted);
+    out->sending = atomic_load(&s->sending);
+    out->rate = sender_rate(s);
     out->sent = atomic_load(&s->sent);
     out->retries = atomic_load(&s->retries);
     out->rejected = atomic_load(&s->rejected);
@@ -215,6 +218,9 @@ static void fill_sender(struct sender *s, struct target_info *out, uint64_t *cur
     out->status = s->status;
     memcpy(out->reason, s->reason, sizeof(out->reason));
     *cursor = s->oldest;
+    memcpy(out->last_error, s->last_error, sizeof(out->last_error));
+    out->since_ns = s->since_ns;
+    out->last_error_ns = s->last_error_ns;
     mutex_unlock(&s->mutex);
 }
 

@@ -76,7 +76,13 @@ struct target_info {
     enum target_status status;
     char reason[300]; /* last error, or why it is broken */
     int64_t queued, queued_bytes, dead_letters;
-    uint64_t sent, retries, rejected, dropped;
+    char last_error[300]; /* also after it went right again; "": there was none */
+    int64_t since_ns,
+        last_error_ns; /* wall clock: since when it has this status; of the last error. 0: never */
+    /* Since the start. accepted: queued by changes; sent: confirmed by the receiver; retries: sends that failed. */
+    uint64_t accepted, sent, retries, rejected, dropped;
+    unsigned sending;  /* with the target now */
+    double rate;       /* deliveries per second, over the last minute */
     int64_t oldest_ns; /* time of the oldest queued event; 0: none */
 };
 size_t delivery_info(struct delivery *d, struct target_info *out, size_t max);

@@ -161,7 +161,9 @@ static void send_batch(struct sender *s, size_t n, int64_t now_ms, struct err *e
                                         .why = s->why[i]};
     }
     crash_point(CRASH_EVENT_BEFORE_SEND);
+    atomic_store(&s->sending, (unsigned)n);
     s->type->send(s->self, s->refs, n, s->results, deadline(s, now_ms, SEND_MS), e);
+    atomic_store(&s->sending, 0);
     crash_point(CRASH_EVENT_SENT);
 }
 
@@ -230,6 +232,7 @@ int64_t sender_step(struct sender *s, int64_t now_ms)
 void sender_wake(void *arg)
 {
     struct sender *s = arg;
+    atomic_fetch_add_explicit(&s->accepted, 1, memory_order_relaxed);
     if (!atomic_load(&s->want_wake) || !atomic_exchange(&s->want_wake, false))
         return;
     atomic_store(&s->news, true);

@@ -74,6 +74,14 @@ struct picked {
     struct lane *lane; /* NULL: in the window */
 };
 
+/* How many events were delivered in each of the last spans of RATE_MS. */
+#define RATE_SPANS 6
+#define RATE_MS    10000
+struct sender_rate {
+    int64_t span; /* number of the newest: time divided by RATE_MS */
+    uint64_t n[RATE_SPANS];
+};
+
 struct sender {
     /* fixed once opened */
     struct delivery *delivery;
@@ -115,14 +123,17 @@ struct sender {
 
     /* any thread */
     _Atomic bool want_wake, news; /* the sender wants to hear of a commit; there was one */
-    _Atomic uint64_t sent, retries, rejected, dropped;
-    _Atomic int64_t stop_ms; /* steady ms by which a call has to end; INT64_MAX: no stop */
+    _Atomic uint64_t accepted, sent, retries, rejected, dropped;
+    _Atomic unsigned sending; /* events that are with the target now */
+    _Atomic int64_t stop_ms;  /* steady ms by which a call has to end; INT64_MAX: no stop */
 
     struct mutex mutex; /* RANK_SENDER; for what follows */
     struct cond cond;
     bool stopping, removing, remove_failed;
     enum target_status status;
-    char reason[300];
+    char reason[300], last_error[300];
+    int64_t since_ns, last_error_ns; /* wall clock: of the status; of the last error */
+    struct sender_rate rate;
     uint64_t oldest; /* number of the oldest unresolved event */
     pthread_t thread;
 };
@@ -140,7 +151,7 @@ bool sender_settled(struct sender *s);
 void sender_start(struct sender *s);
 void sender_ask_stop(struct sender *s, int64_t deadline_ms);
 void sender_join(struct sender *s);
-/* For kv_txn_on_commit; arg is the sender. */
+/* For kv_txn_on_commit, once per event that was queued; arg is the sender. */
 void sender_wake(void *arg);
 /* How long to wait after `fails` failures in a row: 0.1 s up to a bound that doubles to 30 s, at random. */
 int64_t sender_backoff(struct sender *s, unsigned fails, int64_t retry_after_ms);
@@ -152,6 +163,9 @@ void sender_online(struct sender *s);
 void sender_break(struct sender *s, const char *what, const char *reason);
 void sender_set_reason(struct sender *s, const char *reason);
 int64_t sender_queued(struct sender *s);
+/* n events were delivered; how many that are per second, over the last minute. */
+void sender_count_sent(struct sender *s, size_t n);
+double sender_rate(struct sender *s);
 
 /* --- sender_queue.c: window and lanes */
 /* Reads rows into window and lanes; false and err when they cannot be read. */

@@ -35,7 +35,7 @@ static struct outcome count_outcomes(struct sender *s, size_t n)
         o.reject += s->results[i] == SEND_REJECT;
         o.fresh += s->batch[i].lane == NULL;
     }
-    atomic_fetch_add(&s->sent, o.ok);
+    sender_count_sent(s, o.ok);
     atomic_fetch_add(&s->retries, o.retry);
     atomic_fetch_add(&s->rejected, o.reject);
     return o;

@@ -3,6 +3,7 @@
  * What others see of a sender: its status with the reason, and the lines in the log when that changes. */
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "event/sender.h"
 
@@ -13,13 +14,25 @@ int64_t sender_queued(struct sender *s)
     return kv_counters(s->kv, row_key_str(&k), rows, NULL) ? rows[0] : 0;
 }
 
+/* s->mutex held. What went wrong last stays known after it went right again. */
+static void set_reason(struct sender *s, const char *reason)
+{
+    (void)snprintf(s->reason, sizeof(s->reason), "%s", reason);
+    if (!reason[0])
+        return;
+    (void)snprintf(s->last_error, sizeof(s->last_error), "%s", reason);
+    s->last_error_ns = clock_real_ns();
+}
+
 /* Sets both; true when the status is another one than before. */
 static bool set_status(struct sender *s, enum target_status status, const char *reason)
 {
     mutex_lock(&s->mutex);
     bool changed = s->status != status;
     s->status = status;
-    (void)snprintf(s->reason, sizeof(s->reason), "%s", reason);
+    if (changed || s->since_ns == 0)
+        s->since_ns = clock_real_ns();
+    set_reason(s, reason);
     mutex_unlock(&s->mutex);
     return changed;
 }
@@ -27,7 +40,7 @@ static bool set_status(struct sender *s, enum target_status status, const char *
 void sender_set_reason(struct sender *s, const char *reason)
 {
     mutex_lock(&s->mutex);
-    (void)snprintf(s->reason, sizeof(s->reason), "%s", reason);
+    set_reason(s, reason);
     mutex_unlock(&s->mutex);
 }
 
@@ -62,4 +75,39 @@ void sender_break(struct sender *s, const char *what, const char *reason)
                   "broken, %s%s. %lld events wait in the queue; trying again with a few of them until one is "
                   "taken",
                   what, reason, (long long)sender_queued(s));
+}
+
+/* --- rate --------------------------------------------------------------------------------------------------------- */
+
+/* s->mutex held. Empties the spans that have begun since. */
+static void turn(struct sender_rate *r, int64_t now_ms)
+{
+    int64_t span = now_ms / RATE_MS;
+    for (int i = 0; i < RATE_SPANS && r->span < span; i++) {
+        r->span = span - r->span > RATE_SPANS ? span - RATE_SPANS + 1 : r->span + 1;
+        r->n[r->span % RATE_SPANS] = 0;
+    }
+}
+
+void sender_count_sent(struct sender *s, size_t n)
+{
+    atomic_fetch_add(&s->sent, n);
+    mutex_lock(&s->mutex);
+    turn(&s->rate, clock_mono_ms());
+    s->rate.n[s->rate.span % RATE_SPANS] += n;
+    mutex_unlock(&s->mutex);
+}
+
+double sender_rate(struct sender *s)
+{
+    uint64_t n = 0;
+    mutex_lock(&s->mutex);
+    int64_t now_ms = clock_mono_ms();
+    turn(&s->rate, now_ms);
+    for (int i = 0; i < RATE_SPANS; i++)
+        n += s->rate.n[i];
+    mutex_unlock(&s->mutex);
+    /* the newest span is not over yet */
+    int64_t covered_ms = (RATE_SPANS - 1) * RATE_MS + now_ms % RATE_MS + 1;
+    return (double)n * 1000 / (double)covered_ms;
 }
