@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "cmdline.h"
 #include "help.h"
+#include "restart.h"
 #include "server.h"
 #include "settings.h"
 #include "store/store.h"
@@ -65,6 +66,7 @@ int main(int argc, char **argv)
     struct err e;
     int code = EXIT_OK;
     arena_init(&a);
+    restart_prepare(argc, argv);
     if (!cmdline_parse(&a, argc, argv, &c, &e)) {
         code = usage(e.text, false);
         arena_release(&a);

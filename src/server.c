@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "event/delivery.h"
 #include "http/http.h"
+#include "restart.h"
 #include "s3/s3.h"
 #include "store/store.h"
 #include "subsys.h"
@@ -26,7 +27,11 @@
 #define STOP_SENDERS_MS  8000
 #define STOP_MAX_S       10
 
+/* The end is followed by a new beginning. Set before the alarm is. */
+static volatile sig_atomic_t restarting;
+
 struct server {
+    _Atomic int asked; /* enum service_action that an administrator asked for */
     const struct cmdline *cmdline;
     const struct settings *settings;
     struct arena arena;
@@ -62,6 +67,7 @@ static void stop_signals(sigset_t *set)
     (void)sigaddset(set, SIGTERM);
     (void)sigaddset(set, SIGINT);
     (void)sigaddset(set, SIGHUP);
+    (void)sigaddset(set, SIGUSR1); /* our own: see service_asked */
 }
 
 /* Blocked before the first thread is made, so that every thread inherits it and only wait_for_end takes them. */
@@ -155,7 +161,6 @@ static int open_http(struct server *v)
     struct err e;
     if (!find_certs(v, &e))
         return fail(EXIT_LISTEN, e.text);
-    v->admin.s3 = NULL;
     v->app = admin_app(&v->admin);
     struct http_options o = {.address = choose_address(v), .certs_dir = v->certs_dir};
     v->http = http_open(&o, &v->app, v->work, &e);
@@ -228,6 +233,14 @@ static int open_store(struct server *v)
     return open_settings(v, &e) ? EXIT_OK : fail(EXIT_DIRECTORY, e.text);
 }
 
+/* On an I/O thread: wakes the main thread, which waits for signals. */
+static void service_asked(void *ctx, enum service_action action)
+{
+    struct server *v = ctx;
+    v->asked = action;
+    (void)kill(getpid(), SIGUSR1);
+}
+
 static void open_s3(struct server *v)
 {
     struct s3_options o = {
@@ -240,8 +253,17 @@ static void open_s3(struct server *v)
     };
     v->s3 = s3_new(&o, v->store, v->delivery, v->work, v->urls[0], str_c(http_address(v->http)));
     v->s3->listen = v->listen;
-    v->admin.s3 = v->s3;
-    v->admin.config = v->config;
+    struct admin_options a = {
+        .s3 = v->s3,
+        .http = v->http,
+        .config = v->config,
+        .dir = v->cmdline->dir,
+        .node = http_address(v->http),
+        .started_real = clock_real_ns(),
+        .service = service_asked,
+        .ctx = v,
+    };
+    admin_init(&v->admin, &a);
     config_on_change(v->config, apply, v);
     s3_warn_lost_rules(v->s3);
 }
@@ -300,11 +322,16 @@ static void wait_for_end(struct server *v)
     for (;;) {
         if (sigwait(&set, &number) != 0)
             continue;
-        if (number != SIGHUP)
+        if (number == SIGHUP)
+            reload(v);
+        else if (number != SIGUSR1 || v->asked != SERVICE_NONE)
             break;
-        reload(v);
     }
-    log_info("server", "%s: stopping", number == SIGINT ? "SIGINT" : "SIGTERM");
+    restarting = number == SIGUSR1 && v->asked == SERVICE_RESTART;
+    if (number == SIGUSR1)
+        log_info("server", "%s", restarting ? "stopping, to start again" : "stopping");
+    else
+        log_info("server", "%s: stopping", number == SIGINT ? "SIGINT" : "SIGTERM");
 }
 
 /* A disk or a library that does not come back must not hold the end of the process: what was acknowledged is durable
@@ -314,6 +341,8 @@ static void on_alarm(int number)
     static const char text[] =
         "belfry: the stop took too long; ending at once, nothing acknowledged is lost\n";
     (void)number;
+    if (restarting)
+        restart_now();
     ssize_t n = write(STDERR_FILENO, text, sizeof text - 1);
     (void)n;
     _exit(EXIT_FAILED);
@@ -343,6 +372,8 @@ static void finish(struct server *v)
         /* Their workers or commits are still out and may use anything: nothing can be taken apart. What was
          * acknowledged is durable, and what was written without a sync is with the kernel. */
         log_warn("server", "%u requests did not end in time", stats.requests_in_flight);
+        if (restarting)
+            restart_now();
         _exit(EXIT_OK);
     }
     work_free(v->work);
@@ -350,6 +381,7 @@ static void finish(struct server *v)
         delivery_free(v->delivery);
     if (v->http)
         http_free(v->http);
+    admin_release(&v->admin);
     if (v->s3)
         s3_free(v->s3);
     listen_free(v->listen);
@@ -373,5 +405,9 @@ int server_run(const struct cmdline *c, const struct settings *s)
     finish(&v);
     if (code == EXIT_OK)
         log_info("server", "stopped");
+    if (restarting) {
+        restart_now();
+        return fail(EXIT_FAILED, "the server cannot start its program again; it is stopped");
+    }
     return code;
 }

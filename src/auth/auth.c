@@ -394,6 +394,16 @@ enum auth_result auth_verify(struct auth *a, const struct auth_request *r, struc
     }
 }
 
+struct str auth_root(const struct auth *a)
+{
+    return a->access;
+}
+
+struct str auth_secret(const struct auth *a, const struct auth_identity *id)
+{
+    return id->anonymous ? STR("") : a->secret;
+}
+
 bool allowed(const struct auth_identity *id, struct str action, struct str resource,
              const struct headers *conditions)
 {

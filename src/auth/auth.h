@@ -105,6 +105,10 @@ enum auth_result auth_verify_form(struct auth *a, const struct auth_form *f, str
 /* Does SigV2 sign this name of a query? */
 bool auth_v2_signs(struct str name);
 
+/* The secret key of an identity that auth_verify gave: admin/ encrypts with it. "" for anonymous. Valid as long as a. */
+struct str auth_root(const struct auth *a); /* access key of the root user */
+struct str auth_secret(const struct auth *a, const struct auth_identity *id);
+
 /* The one place that says what an identity may do. Root only in this release: anonymous is refused. action: "s3:PutObject";
  * resource: "bucket/key"; conditions: NULL. */
 bool allowed(const struct auth_identity *id, struct str action, struct str resource,

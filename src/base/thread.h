@@ -21,6 +21,7 @@ enum mutex_rank {
     RANK_LISTEN = 55,          /* event/: listeners */
     RANK_PINS = 60,            /* blob/: pinned blobs */
     RANK_COMMITTER = 70,       /* kv/: queue of closures */
+    RANK_LANE = 78,            /* admin/: jobs of which one runs at a time */
     RANK_WORK = 80,            /* base/: queue of workers */
     RANK_BUDGET = 85,          /* base/: bytes in memory */
     RANK_LOOP = 90,            /* base/: mail of a loop */

@@ -80,7 +80,6 @@ void s3_reply_xml(struct s3_req *r, int status, struct str extra, struct str bod
 void s3_headers(struct s3_req *r, struct buf *b);
 /* What a store result means to a client. */
 enum s3_error s3_store_error(enum store_result res);
-enum s3_error s3_auth_error(enum auth_result res);
 
 /* --- request.c ------------------------------------------------------------------------------------------------------ */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Making and ending the S3 interface. */
-#include "s3/s3.h"
+#include "s3/request.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -79,4 +79,20 @@ void s3_free(struct s3 *s3)
     buf_release(&s3->common);
     arena_release(&s3->arena);
     free(s3);
+}
+
+int s3_op_index(const struct http_req *r)
+{
+    const struct s3_req *q = r->app;
+    return q && q->op ? (int)(q->op - s3_ops) : -1;
+}
+
+size_t s3_op_count(void)
+{
+    return s3_ops_n;
+}
+
+const char *s3_op_name(size_t index)
+{
+    return s3_ops[index].name;
 }

@@ -55,6 +55,12 @@ void s3_gone(void *ctx, struct http_req *r);
 
 /* Reply headers that every reply of this server carries, with the request's id: for admin/. */
 void s3_common_headers(struct s3 *s3, const struct http_req *r, struct buf *out);
+/* The error for what auth_verify found. */
+enum s3_error s3_auth_error(enum auth_result res);
+/* The row of s3_ops that a request was found to be; -1: none. Of a request that s3_head was called with. */
+int s3_op_index(const struct http_req *r);
+size_t s3_op_count(void);
+const char *s3_op_name(size_t index); /* "PutObject"; rows may share one */
 /* Logs a warning for every bucket rule whose ARN has no enabled target. At start. */
 void s3_warn_lost_rules(struct s3 *s3);
 /* Store hooks: compiled rules of a bucket. */

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The clients people use: boto3, minio-py, curl, mc."""
 import io
-import json
 import os
 import shutil
 import subprocess
@@ -9,10 +8,11 @@ import urllib.request
 
 import pytest
 from botocore.exceptions import ClientError
+from support.mc import Mc, mc_binary
 from support.receiver import Receiver, webhook_env
 from support.s3raw import arn
 from support.server import clean_env
-from support.wait import SCALE, wait_for
+from support.wait import wait_for
 
 # -- boto3 -------------------------------------------------------------------------------------
 
@@ -159,34 +159,6 @@ def test_curl(server, bucket, tmp_path):
 
 
 # -- mc ---------------------------------------------------------------------------------------------
-
-def mc_binary():
-    named = os.environ.get("BELFRY_MC")
-    cache = os.environ.get("BELFRY_CACHE") or os.path.expanduser("~/.cache/belfry")
-    for path in (named, os.path.join(cache, "bin", "mc"), shutil.which("mc")):
-        if path and os.access(path, os.X_OK):
-            return path
-    return None
-
-
-class Mc:
-    """mc with a configuration directory of its own and one alias, 'b'."""
-
-    def __init__(self, directory, server):
-        self.directory, self.server = str(directory), server
-
-    def run(self, *args, check=True, data=None):
-        env = clean_env({"MC_CONFIG_DIR": self.directory, "HOME": self.directory,
-                         "MC_HOST_b": f"{self.server.scheme}://{self.server.user}:{self.server.password}@"
-                                      f"{self.server.host}:{self.server.port}"})
-        done = subprocess.run([mc_binary(), "--json", *map(str, args)], env=env, capture_output=True, input=data,
-                              timeout=60 * SCALE, check=False)
-        assert not check or done.returncode == 0, (args, done)
-        return done
-
-    def lines(self, *args):
-        return [json.loads(line) for line in self.run(*args).stdout.splitlines() if line.strip()]
-
 
 @pytest.fixture
 def mc(notified, tmp_path):
