@@ -259,6 +259,7 @@ static void open_s3(struct server *v)
         .config = v->config,
         .dir = v->cmdline->dir,
         .node = http_address(v->http),
+        .metrics_public = v->settings->metrics_public,
         .started_real = clock_real_ns(),
         .service = service_asked,
         .ctx = v,

@@ -16,7 +16,7 @@
 #define SECRET_FILE_MAX 4096
 
 struct texts {
-    char *root_user, *root_password, *region, *server_url, *domain, *cors_origins;
+    char *root_user, *root_password, *region, *server_url, *domain, *cors_origins, *prometheus_auth_type;
 };
 
 struct setting {
@@ -90,6 +90,13 @@ static bool check_domain(struct arena *a, char **v, struct err *e)
     return true;
 }
 
+static bool check_auth_type(struct arena *a, char **v, struct err *e)
+{
+    (void)a;
+    return strcmp(*v, "jwt") == 0 || strcmp(*v, "public") == 0 ||
+           err_set(e, "is '%.60s': it must be jwt (metrics need a token) or public (they need none)", *v);
+}
+
 #define AT(member) offsetof(struct texts, member)
 static const struct setting table[] = {
     {"ROOT_USER", "ACCESS_KEY", true, AT(root_user), check_user,
@@ -104,6 +111,8 @@ static const struct setting table[] = {
      "domains for bucket.DOMAIN addressing, separated by commas"},
     {"API_CORS_ALLOW_ORIGIN", NULL, false, AT(cors_origins), NULL,
      "web pages that may use this server: origins with '*', separated by commas; default * (all)"},
+    {"PROMETHEUS_AUTH_TYPE", NULL, false, AT(prometheus_auth_type), check_auth_type,
+     "jwt: metrics need the token of 'mc admin prometheus generate'; public: they need none (jwt)"},
 };
 #define SETTINGS (sizeof table / sizeof table[0])
 
@@ -183,6 +192,7 @@ bool settings_load(struct arena *a, struct settings *out, struct err *e)
         .server_url = t.server_url ? t.server_url : "",
         .domain = t.domain ? t.domain : "",
         .cors_origins = t.cors_origins ? t.cors_origins : "*",
+        .metrics_public = t.prometheus_auth_type && strcmp(t.prometheus_auth_type, "public") == 0,
     };
     out->default_credentials = strcmp(out->root_user, DEFAULT_CREDENTIAL) == 0 &&
                                strcmp(out->root_password, DEFAULT_CREDENTIAL) == 0;

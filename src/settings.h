@@ -20,6 +20,7 @@ struct settings {
     char *domain;             /* "" or names in lower case, separated by commas */
     char *cors_origins;       /* "*", or origins with wildcards, separated by commas */
     int64_t disk_reserve;     /* bytes, of its variable; -1: not set */
+    bool metrics_public;      /* metrics need no token */
 };
 
 /* Reads and judges all of them; strings are in the arena. False and err that names the variable and what it should be.

@@ -6,13 +6,17 @@
 #include "admin/health.h"
 #include "admin/request.h"
 
-#define KEYS_WAITING 32
+#define KEYS_WAITING    32
+#define SCRAPES_WAITING 16
 
 static const struct prefix {
     struct str prefix;
     void (*head)(struct admin *a, struct http_req *r);
 } prefixes[] = {
     {{"/minio/admin/", 13}, api_head},
+    {{"/minio/v2/metrics/", 18}, metrics_head},
+    {{"/minio/metrics/v3", 17}, metrics_head},
+    {{"/minio/prometheus/metrics", 25}, metrics_head},
 };
 
 /* NULL: not ours. Those that are found here have a struct admin_req, or NULL, as their http_req.app. */
@@ -46,6 +50,7 @@ static void done(void *ctx, struct http_req *r, int status, bool ok, uint64_t bo
 {
     struct admin *a = ctx;
     if (!find(r)) {
+        stats_record(a->stats, r, status, ok);
         s3_done(a->o.s3, r, status, ok, body_sent);
         return;
     }
@@ -75,13 +80,17 @@ struct http_app admin_app(struct admin *a)
 
 void admin_init(struct admin *a, const struct admin_options *o)
 {
-    *a = (struct admin){.o = *o};
+    *a = (struct admin){.o = *o, .stats = stats_new()};
     lane_init(&a->keys, o->s3->work, KEYS_WAITING);
+    lane_init(&a->scrapes, o->s3->work, SCRAPES_WAITING);
 }
 
 void admin_release(struct admin *a)
 {
-    if (!a->o.s3)
+    if (!a->stats)
         return;
     lane_release(&a->keys);
+    lane_release(&a->scrapes);
+    stats_free(a->stats);
+    a->stats = NULL;
 }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What is below /minio/: health and administration (/minio/admin/v3). It stands before the S3 interface: the handlers
- * below are those of the HTTP server and pass on what is not theirs. Each of the two knows its requests
+ * What is below /minio/: health, administration (/minio/admin/v3) and metrics. It stands before the S3 interface: the handlers
+ * below are those of the HTTP server and pass on what is not theirs. Each of the three that answers itself knows its requests
  * by their path; those of S3 by http_req.app. All on the request's I/O thread, what may block on workers. */
 #ifndef BELFRY_ADMIN_ADMIN_H
 #define BELFRY_ADMIN_ADMIN_H
 
 #include "admin/lane.h"
+#include "admin/stats.h"
 #include "config/store.h"
 #include "s3/s3.h"
 
@@ -18,6 +19,7 @@ struct admin_options {
     struct config *config; /* its calls are for workers */
     const char *dir;       /* of the store, as the command line has it */
     const char *node;      /* "host:port" that is listened on */
+    bool metrics_public;   /* without a token */
     int64_t started_real;  /* ns since 1970 */
     /* Asked for by an administrator, once the reply is out. On an I/O thread; must not block. */
     void (*service)(void *ctx, enum service_action action);
@@ -26,7 +28,9 @@ struct admin_options {
 
 struct admin {
     struct admin_options o;
-    struct lane keys; /* derivations of keys */
+    struct lane keys;    /* derivations of keys */
+    struct lane scrapes; /* of metrics */
+    struct stats *stats; /* of S3 requests */
 };
 
 /* After http_open (whose app this is), before http_start. Strings stay the caller's. */

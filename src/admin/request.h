@@ -57,7 +57,8 @@ void admin_fail(struct admin *a, struct http_req *h, enum admin_error e, const c
 void admin_fail_s3(struct admin *a, struct http_req *h, enum s3_error e);
 
 /* --- the handlers of the three kinds of paths; each replies, then or later */
-void api_head(struct admin *a, struct http_req *h); /* api.c: /minio/admin/ */
+void api_head(struct admin *a, struct http_req *h);     /* api.c: /minio/admin/ */
+void metrics_head(struct admin *a, struct http_req *h); /* metrics.c */
 
 /* --- calls, one row each in api.c */
 void call_info(struct admin_req *r);       /* info.c */

@@ -96,19 +96,26 @@ enum store_result space_left(struct store *s)
     return space_take(&s->space, 0) ? STORE_OK : full(s);
 }
 
+void store_bucket_usage(struct store *s, const struct bucket *b, uint64_t *objects, uint64_t *bytes)
+{
+    struct row_key k;
+    int64_t c[KV_COUNTERS] = {0};
+    (void)kv_counters(s->kv, row_key_id(&k, 'n', b->id), c, NULL);
+    *objects = (uint64_t)c[0];
+    *bytes = (uint64_t)c[1];
+}
+
 void store_get_stats(struct store *s, struct store_stats *out)
 {
     struct bucket **v;
-    struct row_key k;
 
     *out = (struct store_stats){0};
     out->buckets = store_buckets(s, &v);
     for (size_t i = 0; i < out->buckets; i++) {
-        int64_t c[KV_COUNTERS];
-        if (kv_counters(s->kv, row_key_id(&k, 'n', v[i]->id), c, NULL)) {
-            out->objects += (uint64_t)c[0];
-            out->bytes += (uint64_t)c[1];
-        }
+        uint64_t objects, bytes;
+        store_bucket_usage(s, v[i], &objects, &bytes);
+        out->objects += objects;
+        out->bytes += bytes;
         bucket_unref(v[i]);
     }
     free(v);

@@ -213,6 +213,8 @@ struct store_stats {
     uint64_t buckets, objects, bytes, disk_free, disk_total, reserve;
     bool full, failed;
 };
+/* Of one bucket; zeros where they cannot be read. */
+void store_bucket_usage(struct store *s, const struct bucket *b, uint64_t *objects, uint64_t *bytes);
 void store_get_stats(struct store *s, struct store_stats *out);
 
 /* belfry check DIR: opens read-only, verifies rows, every blob's blocks, that every extent exists, that no

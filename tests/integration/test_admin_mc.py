@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What mc's administration commands say to a server, with the real mc."""
 import json
+import re
 
 import pytest
+from support.admin import sample, samples
 from support.mc import Mc, mc_binary
 from support.receiver import webhook_env
 from support.s3raw import arn, rule
@@ -46,6 +48,24 @@ def test_ready_and_ping(mc):
     assert len(found) >= 2 and "errors=0" in mc.text("ping", "b", "--count", "1")
 
 
+def test_prometheus(own, tmp_path):
+    text = own.text("admin", "prometheus", "generate", "b")
+    bearer = re.search(r"bearer_token: (\S+)", text)[1]
+    path = re.search(r"metrics_path: (\S+)", text)[1]
+    reply = own.server.s3.request("GET", path, [("Authorization", f"Bearer {bearer}")], sign=False)
+    assert reply.status == 200
+    assert sample(samples(reply.body.decode()), "minio_cluster_health_status") == 1
+    other = Mc(tmp_path / "other", own.server)
+    for kind in ("cluster", "node", "bucket", "resource"):
+        samples(other.text("admin", "prometheus", "metrics", "b", kind))
+    for kind in ("api", "system", "debug", "cluster", "ilm", "audit", "logger", "replication", "notification", "scanner"):
+        samples(other.text("admin", "prometheus", "metrics", "b", kind, "--api-version", "v3"))
+    found = samples(other.text("admin", "prometheus", "metrics", "b", "--api-version", "v3"))
+    assert sample(found, "minio_notification_events_sent_total") == 0
+    names = {m["name"] for line in other.lines("admin", "prometheus", "metrics", "b") for m in line}
+    assert "minio_cluster_health_status" in names
+
+
 @pytest.mark.parametrize("extra", [[], ["--wait"]])
 def test_restart(own, extra, receiver):
     server, pid = own.server, own.server.process.pid
@@ -83,10 +103,12 @@ def test_wrong_secret(server, tmp_path):
 
 
 def test_secrets_are_not_shown(own):
-    """Not in the log, not in info; failing calls included."""
+    """Not in the log, not in info, not in metrics; failing calls included."""
     server = own.server
     texts = [own.text("admin", "info", "b"), own.run("admin", "info", "b").stdout.decode()]
     own.run("admin", "service", "freeze", "b", check=False)
+    texts += [own.text("admin", "prometheus", "metrics", "b", kind) for kind in ("cluster", "node")]
+    texts += [own.text("admin", "prometheus", "metrics", "b", "--api-version", "v3")]
     own.lines("admin", "service", "restart", "b")
     wait_for(lambda: server.log().count("API: ") == 2, 15, "the server to be back")
     texts.append(server.log())
