@@ -23,7 +23,7 @@
 #include "event/outbox_row.h"
 #include "kv/kv.h"
 
-#define LISTEN_LINGER_MS       3600000
+#define LISTEN_LINGER_MS 3600000
 
 struct listen;
 

@@ -12,7 +12,7 @@
 
 #define STORE_KEY_MAX \
     1024 /* bytes of an object's key; longer ones are refused at the edge, and found nowhere */
-#define ROW_VERSION   1
+#define ROW_VERSION 1
 
 struct row_key {
     size_t n;

@@ -198,7 +198,7 @@ def test_bad_settings(make_server, redis, keys, reason):
 def test_the_help_has_the_keys():
     text = run("help", "notify_redis").stdout
     keys = re.findall(r"MINIO_NOTIFY_REDIS_(\w+)_<ID>", text)
-    assert keys == ["ENABLE", "FORMAT", "ADDRESS", "KEY", "PASSWORD", "USER", "QUEUE_DIR", "QUEUE_LIMIT", "COMMENT", "TLS",
+    assert keys == ["ENABLE", "ADDRESS", "KEY", "FORMAT", "PASSWORD", "USER", "QUEUE_DIR", "QUEUE_LIMIT", "COMMENT", "TLS",
                     "TLS_SKIP_VERIFY", "CLIENT_CERT", "CLIENT_KEY", "QUEUE_FULL", "DEAD_LETTER_LIMIT"]
 
 
