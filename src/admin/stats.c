@@ -43,6 +43,7 @@ void stats_free(struct stats *s)
 /* The calling thread's counters. */
 static struct op_counters *shard(struct stats *s)
 {
+    BUG_ON(!s);
     static _Thread_local struct stats *mine_of;
     static _Thread_local unsigned mine;
     if (mine_of != s) {

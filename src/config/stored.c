@@ -115,10 +115,10 @@ bool stored_get(const struct stored_target *t, struct str key, struct str *value
 void stored_put(struct config_stored *st, struct stored_target *t, struct str key, struct str value)
 {
     size_t i = pair_place(t, key);
-    if (i == t->cap) {
+    if (i == t->n && (!t->pairs || t->n == t->cap)) {
         size_t cap = t->cap ? t->cap * 2 : 8;
         struct stored_pair *pairs = ARENA_ARRAY(&st->arena, struct stored_pair, cap);
-        if (t->n > 0)
+        if (t->pairs)
             memcpy(pairs, t->pairs, t->n * sizeof(*pairs));
         t->pairs = pairs;
         t->cap = cap;
