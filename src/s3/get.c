@@ -169,13 +169,8 @@ static void first_piece_done(struct s3_req *r)
 static void fail_with_validators(struct s3_req *r, enum s3_error e, const struct object *o)
 {
     struct buf h;
-    buf_init(&h, 4096);
+    buf_init(&h, 16u << 10); /* what is kept of a head is bounded by half of it */
     meta_validators(o, &h);
-    struct str value;
-    if (header_get(&o->meta, STR("cache-control"), &value))
-        buf_printf(&h, "Cache-Control: %.*s\r\n", STR_FMT(value));
-    if (header_get(&o->meta, STR("expires"), &value))
-        buf_printf(&h, "Expires: %.*s\r\n", STR_FMT(value));
     s3_fail_headers(r, e, buf_view(&h));
     buf_release(&h);
 }

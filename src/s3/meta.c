@@ -4,6 +4,7 @@
 #include "s3/meta.h"
 
 #include "base/clock.h"
+#include "http/chars.h"
 #include "s3/tags.h"
 #include "s3/upload.h"
 
@@ -61,6 +62,15 @@ static struct str canonical_name(struct arena *a, struct str name)
     return str_n(p, name.n);
 }
 
+/* Heads have no other names, but forms may. */
+static bool is_header_name(struct str name)
+{
+    for (size_t i = 0; i < name.n; i++)
+        if (!http_is(name.p[i], CH_TOKEN))
+            return false;
+    return true;
+}
+
 /* Repeated headers of one name are joined by ','. */
 static bool meta_join(struct arena *a, struct object *o, struct str name, struct str value)
 {
@@ -93,6 +103,8 @@ enum s3_error meta_from_headers(struct s3_req *r, const struct headers *h, struc
     for (size_t i = 0; i < h->n; i++) {
         if (!str_istarts(h->v[i].name, STR("x-amz-meta-")))
             continue;
+        if (!is_header_name(h->v[i].name))
+            return S3E_INVALID_ARGUMENT;
         struct str name = canonical_name(r->arena, h->v[i].name);
         if (!meta_join(r->arena, o, name, h->v[i].value))
             meta_add(o, name, h->v[i].value);
@@ -105,7 +117,7 @@ enum s3_error meta_from_request(struct s3_req *r, struct object *o)
     return meta_from_headers(r, &r->http->headers, o);
 }
 
-/* A header value of the query or the store: nothing in it may end the line. */
+/* A header value of the query or the store, which may come from a form: nothing in it may end the line. */
 static void header_text(struct buf *out, struct str value)
 {
     buf_puts(out, ": ");
@@ -120,7 +132,7 @@ static void header_line(struct buf *out, const char *name, struct str value)
     header_text(out, value);
 }
 
-void meta_validators(const struct object *o, struct buf *out)
+static void put_validators(const struct object *o, struct buf *out)
 {
     char etag[ETAG_MAX], date[CLOCK_HTTP_LEN];
     size_t n = object_etag(o, etag);
@@ -130,6 +142,16 @@ void meta_validators(const struct object *o, struct buf *out)
     buf_puts(out, "\"\r\nLast-Modified: ");
     buf_put(out, date, sizeof date);
     buf_puts(out, "\r\n");
+}
+
+void meta_validators(const struct object *o, struct buf *out)
+{
+    static const char *const others[][2] = {{"cache-control", "Cache-Control"}, {"expires", "Expires"}};
+    struct str value;
+    put_validators(o, out);
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (header_get(&o->meta, str_c(others[i][0]), &value))
+            header_line(out, others[i][1], value);
 }
 
 static void user_header(struct buf *out, struct header h)
@@ -159,7 +181,7 @@ void meta_to_headers(struct s3_req *r, const struct object *o, bool whole, struc
         if ((r->query.n && s3_query(r, kept[k].override, &value) && value.n) ||
             header_get(&o->meta, str_c(kept[k].stored), &value))
             header_line(out, kept[k].header, value);
-    meta_validators(o, out);
+    put_validators(o, out);
     for (size_t i = 0; i < o->meta.n; i++)
         if (str_starts(o->meta.v[i].name, STR("X-Amz-Meta-")))
             user_header(out, o->meta.v[i]);

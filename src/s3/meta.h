@@ -8,8 +8,8 @@
 #include "s3/request.h"
 
 /* Content-Type ... Expires, x-amz-storage-class, x-amz-meta-*: into o->meta (arena); x-amz-tagging: into o->tags. Default
- * content type binary/octet-stream. S3E_INVALID_STORAGE_CLASS for a class other than STANDARD and REDUCED_REDUNDANCY, and
- * the errors of tags_from_header. */
+ * content type binary/octet-stream. S3E_INVALID_STORAGE_CLASS for a class other than STANDARD and REDUCED_REDUNDANCY,
+ * S3E_INVALID_ARGUMENT for metadata whose name is none of a header, and the errors of tags_from_header. */
 enum s3_error meta_from_request(struct s3_req *r, struct object *o);
 /* The same from the fields of a form, which are named like headers. */
 enum s3_error meta_from_headers(struct s3_req *r, const struct headers *h, struct object *o);
@@ -18,7 +18,7 @@ enum s3_error meta_from_headers(struct s3_req *r, const struct headers *h, struc
 void meta_to_headers(struct s3_req *r, const struct object *o, bool whole, struct buf *out);
 /* Does the query of a GET or HEAD ask for other header values (response-content-type ...)? */
 bool meta_overrides(const struct s3_req *r);
-/* ETag and Last-Modified lines alone (304, 412). */
+/* ETag, Last-Modified, Cache-Control and Expires lines alone (304, 412). */
 void meta_validators(const struct object *o, struct buf *out);
 
 /* The header names of one set of conditions. */

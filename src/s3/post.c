@@ -16,8 +16,10 @@
 #include "s3/tags.h"
 
 /* The bounds that a head has (request.c), for the fields that are kept with the object. */
-#define KEPT_MAX  (8u << 10)
-#define META_MAX  (2u << 10)
+#define KEPT_MAX (8u << 10)
+#define META_MAX (2u << 10)
+#define KEY_SHOWN \
+    (16u << 10) /* of a key that is refused, in the error document: as much as a path may have */
 #define REPLY_MAX (32u << 10) /* a key or a redirect of the form, escaped */
 
 struct post {
@@ -155,8 +157,11 @@ static enum s3_error post_file(struct s3_req *r)
         e = take_meta(r, p);
     if (e == S3E_NONE)
         e = upload_form_digests(u, &p->fields);
-    if (e != S3E_NONE)
+    if (e != S3E_NONE) {
+        if (r->key.n > KEY_SHOWN)
+            r->key = str_n(NULL, 0);
         return e;
+    }
     take_success(p);
     u->size_min = limits.min;
     if (limits.max < u->size)

@@ -112,6 +112,27 @@ def test_fields(server, s3, bucket):
     assert s3.head(bucket, "other").status == 404
 
 
+@pytest.mark.parametrize("name", ["Cache-Control", "Expires", "Content-Type", "Content-Disposition", "X-Amz-Meta-A"])
+def test_line_ends_in_values(server, s3, bucket, name):
+    """A form's values may hold line ends; no reply with them has a header more than the server meant."""
+    reply = post(server, bucket, {"key": "k", name: "a\r\nX-Evil: 1\r\n\r\nbody"}, ["starts-with", f"${name}", ""])
+    assert reply.status == 204, reply
+    etag = reply.get("etag")
+    for headers, status in (({}, 200), ({"If-None-Match": etag}, 304), ({"If-Match": '"x"'}, 412),
+                            ({"Range": "bytes=9-"}, 416)):
+        for got in (s3.get(bucket, "k", headers), s3.head(bucket, "k", headers)):
+            assert got.status == status and got.get("x-evil") is None, got
+    assert s3.head(bucket, "k", {"If-None-Match": etag}).get(name) == (
+        "a  X-Evil: 1    body" if name in ("Cache-Control", "Expires") else None)
+
+
+@pytest.mark.parametrize("name", ["x-amz-meta-a: b", "x-amz-meta-a b", "x-amz-meta-a\rb", "x-amz-meta-ü", "x-amz-meta-a\0"])
+def test_names_that_are_no_header(server, s3, bucket, name):
+    """Metadata is given back as headers: what cannot be the name of one cannot be metadata."""
+    reply = post(server, bucket, {"key": "k", name: "v"}, ["starts-with", "$x-amz-meta-a", ""], ["starts-with", f"${name}", ""])
+    assert reply.status in (400, 403) and s3.head(bucket, "k").status == 404, reply
+
+
 def test_tags(server, s3, bucket):
     tags = "<Tagging><TagSet><Tag><Key>a</Key><Value>1</Value></Tag><Tag><Key>b</Key><Value/></Tag></TagSet></Tagging>"
     assert post(server, bucket, {"key": "k", "tagging": tags}, ["starts-with", "$tagging", ""]).status == 204
@@ -321,6 +342,8 @@ def test_malformed(server, s3, bucket):
            "MaxPostPreDataLengthExceeded")
     s3.delete(bucket, "k")
     refuse(form(dict(signature, key="x" * 1025)), 400, "KeyTooLongError")
+    long = send(server, bucket, form(dict(signature, key="x" * 600_000)))
+    assert long.code == "KeyTooLongError" and long.xml.findtext("RequestId"), "a whole document"
     refuse(form(dict(signature, key="a/../b")), 400, "XMinioInvalidResourceName")
     assert s3.request("GET", f"/{bucket}?list-type=2").xml.findtext("{*}KeyCount") == "0"
 
