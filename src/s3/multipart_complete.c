@@ -154,7 +154,21 @@ static void make_checksum(struct reading *x)
     checksum_release(&c);
 }
 
-/* The whole's checksum as the client may have sent it: "value", or "value-parts" when it is COMPOSITE. */
+/* "value", or "value-parts" of a COMPOSITE one. */
+static enum s3_error check_sent(struct str sent, const struct object *o)
+{
+    uint8_t value[CHECKSUM_MAX];
+    uint64_t parts = o->parts;
+    ptrdiff_t dash = str_chr(sent, '-');
+    if (dash >= 0 && (o->checksum_full || !str_to_u64(str_from(sent, (size_t)dash + 1), &parts)))
+        return S3E_INVALID_CHECKSUM;
+    if (!checksum_parse(o->checksum, dash < 0 ? sent : str_head(sent, (size_t)dash), value))
+        return S3E_INVALID_CHECKSUM;
+    bool same = parts == o->parts && memcmp(value, o->checksum_value, o->checksum_len) == 0;
+    return same ? S3E_NONE : S3E_BAD_CHECKSUM;
+}
+
+/* The whole's checksum, its type and its size as the client may have sent them. */
 static enum s3_error check_whole(struct s3_req *r, const struct object *o)
 {
     struct str type = s3_header(r, "x-amz-checksum-type");
@@ -163,15 +177,11 @@ static enum s3_error check_whole(struct s3_req *r, const struct object *o)
         return S3E_INVALID_CHECKSUM_TYPE;
     for (int k = 1; k < CHECKSUM_KINDS; k++) {
         struct str sent = s3_header(r, checksum_names((enum checksum_kind)k)->header);
-        uint8_t value[CHECKSUM_MAX];
         if (!sent.p)
             continue;
-        ptrdiff_t dash = str_chr(sent, '-');
-        if (k != (int)o->checksum ||
-            !checksum_parse(o->checksum, dash < 0 ? sent : str_head(sent, (size_t)dash), value))
-            return S3E_INVALID_CHECKSUM;
-        if (memcmp(value, o->checksum_value, o->checksum_len) != 0)
-            return S3E_BAD_CHECKSUM;
+        enum s3_error e = k == (int)o->checksum ? check_sent(sent, o) : S3E_INVALID_CHECKSUM;
+        if (e != S3E_NONE)
+            return e;
     }
     struct str size = s3_header(r, "x-amz-mp-object-size");
     uint64_t n;

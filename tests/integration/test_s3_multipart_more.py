@@ -51,6 +51,8 @@ def test_known_checksums(s3, bucket, algorithm, kind, sent):
     rows = [(n, up.etags[n], {element(algorithm): parts[n - 1]}) for n in (1, 2)]
     whole = composite + "-2" if kind == "COMPOSITE" else full
     assert up.complete(rows, {header(algorithm): parts[0]}).code == "BadDigest"
+    for odd in (["-3", "-02x", "-"] if kind == "COMPOSITE" else ["-2"]):
+        assert up.complete(rows, {header(algorithm): (composite or full) + odd}).status == 400
     assert up.complete(rows, {"x-amz-checksum-type": "COMPOSITE" if kind == "FULL_OBJECT" else "FULL_OBJECT"}).status == 400
     wrong = [(1, up.etags[1], {element(algorithm): parts[1]}), rows[1]]
     assert up.complete(wrong).code == "InvalidPart"
