@@ -28,18 +28,20 @@ static void first_row(struct lister *l)
 {
     const struct uploads_query *q = l->q;
     struct str group = list_group(q->prefix, q->delimiter, q->key_marker);
+    struct str key = q->key_marker, beyond = key;
 
     if (group.p) {
         row_of(l, group);
         row_successor(&l->at);
         return;
     }
-    if (!q->key_marker.n || str_cmp(q->key_marker, q->prefix) < 0) {
+    if (!key.n || str_cmp(key, q->prefix) < 0) {
         row_of(l, q->prefix);
         return;
     }
-    row_of(l, q->key_marker);
-    if (!q->id_marker.n) {
+    str_cut(&beyond, 0, &key); /* no key has a NUL: what is behind "k NUL ..." is what is behind all of "k" */
+    row_of(l, key);
+    if (!q->id_marker.n || beyond.p) {
         buf_char(&l->at, 1); /* behind key, NUL, ... */
         return;
     }
@@ -132,7 +134,8 @@ enum store_result store_uploads(struct store *s, const struct bucket *b, const s
     struct buf end;
 
     *out = (struct uploads_page){0};
-    if (q->max == 0)
+    if (q->max == 0 ||
+        (q->prefix.n && memchr(q->prefix.p, 0, q->prefix.n))) /* keys have no NUL, their rows do */
         return STORE_OK;
     buf_init(&l.at, 64 + q->prefix.n + q->key_marker.n + q->id_marker.n + sizeof(struct row_key));
     row_of(&l, q->prefix);
