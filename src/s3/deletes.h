@@ -35,7 +35,8 @@ struct delete_entry {
  * NoSuchVersion. */
 bool deletes_parse(struct arena *a, struct str xml, struct delete_entry **entries, size_t *n, bool *quiet);
 
-/* The removal of `entries`, those without an error. Set by the caller and valid until `done`; memory is taken from r->arena. */
+/* The removal of `entries`, those without an error. Set by the caller and valid until `done`. A window of entries at a time, as
+ * many as a bounded amount of records is for; in between r->arena is the run's own. */
 struct delete_run {
     struct delete_entry *entries;
     size_t n;
@@ -44,7 +45,8 @@ struct delete_run {
     /* On the loop, once all of them are committed; or S3E_...: some are not (entries before `at` are). */
     void (*done)(struct s3_req *r, enum s3_error e);
     /* deletes_run's own: */
-    size_t at, parts_open;
+    struct arena window, *outer;
+    size_t at, end, parts_open; /* at to end: the window */
     bool again, garbage;
     enum s3_error error;
 };

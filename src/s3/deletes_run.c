@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The commits of a removal of many objects: all closures at once, and again those that rules or targets overtook. */
+ * The commits of a removal of many objects: all closures of a window at once, and again those that rules or targets overtook.
+ * A long head makes a long record of every key, so what a request may take of memory bounds the window. */
 #include "s3/deletes.h"
 #include "s3/emit.h"
 
 #define ROWS_PER_KEY  20 /* the object's row read twice and removed, its extents' garbage */
 #define ROWS_MAX      (KV_TXN_ROWS - 8)
 #define BYTES_MAX     (KV_TXN_BYTES - (64u << 10))
-#define BYTES_PER_KEY 512         /* written for a key beside its event: the rest is read */
-#define RECORDS_MAX   (64u << 20) /* of all keys of a run, in memory */
+#define BYTES_PER_KEY 512        /* written for a key beside its event: the rest is read */
+#define WINDOW        (2u << 20) /* bytes of records: 1,000 usual ones */
 
 /* Entries [from, to) in one closure. */
 struct part {
@@ -16,6 +17,7 @@ struct part {
     struct s3_req *r;
     struct delete_run *run;
     size_t from, to;
+    struct arena rows; /* that the closure reads */
     bool again;
     enum s3_error error;
 };
@@ -25,7 +27,7 @@ static void delete_entry(struct kv_txn *t, struct part *p, struct delete_entry *
     struct s3_req *r = p->r;
     struct object before; /* read again: an entry before this one may name the same key */
     struct object *old =
-        store_txn_object_get(t, r->bucket, e->key, r->arena, &before) == STORE_OK ? &before : NULL;
+        store_txn_object_get(t, r->bucket, e->key, &p->rows, &before) == STORE_OK ? &before : NULL;
     if (old && !delete_condition_holds(&e->condition, old)) {
         e->error = S3E_PRECONDITION_FAILED;
         return;
@@ -43,15 +45,16 @@ static void delete_entry(struct kv_txn *t, struct part *p, struct delete_entry *
 /* May the entry's delete be written? A row that cannot be read ends the closure while it still may. */
 static void check_entry(struct kv_txn *t, struct part *p, const struct delete_entry *e)
 {
-    struct object before, *old;
+    struct object before;
     p->error = emit_txn_admit(t, p->r, e->event, &p->again);
-    if (p->error == S3E_NONE && !p->again)
-        p->error = emit_txn_old(t, p->r, e->key, &before, &old);
+    if (p->error != S3E_NONE || p->again)
+        return;
+    enum store_result res = store_txn_object_get(t, p->r->bucket, e->key, &p->rows, &before);
+    p->error = res == STORE_MISSING ? S3E_NONE : s3_store_error(res);
 }
 
-static bool part_txn(struct kv_txn *t, void *ctx)
+static bool run_part(struct kv_txn *t, struct part *p)
 {
-    struct part *p = ctx;
     struct delete_run *run = p->run;
     p->again = false;
     p->error = emit_txn_check(t, p->r, &p->again);
@@ -66,18 +69,40 @@ static bool part_txn(struct kv_txn *t, void *ctx)
     return true;
 }
 
+static bool part_txn(struct kv_txn *t, void *ctx)
+{
+    struct part *p = ctx;
+    arena_init(&p->rows);
+    bool commit = run_part(t, p);
+    arena_release(&p->rows);
+    return commit;
+}
+
 static void run_begin(struct s3_req *r);
+
+static void leave_window(struct s3_req *r, struct delete_run *run)
+{
+    r->arena = run->outer;
+    arena_release(&run->window);
+}
+
+static void run_end(struct s3_req *r, struct delete_run *run, enum s3_error e)
+{
+    leave_window(r, run);
+    run->done(r, e);
+}
 
 static void all_done(struct s3_req *r, struct delete_run *run)
 {
     if (run->garbage)
         store_wake_janitor(r->s3->store);
-    if (run->error == S3E_NONE && run->again) {
-        if (s3_renew_bucket(r))
-            run_begin(r);
+    if (run->error != S3E_NONE || (!run->again && run->at == run->n)) {
+        run_end(r, run, run->error);
         return;
     }
-    run->done(r, run->error);
+    leave_window(r, run);
+    if (!run->again || s3_renew_bucket(r))
+        run_begin(r);
 }
 
 static void part_done(void *ctx, enum kv_outcome outcome)
@@ -104,7 +129,7 @@ static struct part *make_part(struct s3_req *r, struct delete_run *run, size_t f
 {
     struct part *p = ARENA_NEW(r->arena, struct part);
     size_t rows = 0, bytes = 0, written = 0, i = from;
-    for (; i < run->n; i++) {
+    for (; i < run->end; i++) {
         const struct event_out *ev = run->entries[i].event;
         size_t row = ROWS_PER_KEY + emit_rows(ev), byte = emit_bytes(ev) + 2 * EMIT_OBJECT_ROW;
         if (i > from && (rows + row > ROWS_MAX || bytes + byte > BYTES_MAX))
@@ -122,19 +147,20 @@ static struct part *make_part(struct s3_req *r, struct delete_run *run, size_t f
     return p;
 }
 
-/* False when the records of a long head are more than a closure or our memory takes. */
-static bool match_all(struct s3_req *r, struct delete_run *run)
+/* The next window, with its records. False when one of them is more than a closure takes. */
+static bool match_window(struct s3_req *r, struct delete_run *run)
 {
-    size_t records = 0;
-    for (size_t i = run->at; i < run->n; i++) {
+    size_t records = 0, i = run->at;
+    for (; i < run->n && records < WINDOW; i++) {
         struct delete_entry *e = &run->entries[i];
         e->event = e->error == S3E_NONE ? emit_match(r, EVENT_REMOVED_DELETE, e->key) : NULL;
         if (e->event)
             emit_record(r, e->event, NULL, run->content_length);
         records += e->event ? e->event->ob.record.n + e->event->heard.record.n : 0;
-        if (records > RECORDS_MAX || !emit_fits(e->event))
+        if (!emit_fits(e->event))
             return false;
     }
+    run->end = i;
     return true;
 }
 
@@ -142,16 +168,18 @@ static void run_commit(struct s3_req *r)
 {
     struct delete_run *run = r->commit_state;
     run->again = false;
-    if (!match_all(r, run)) {
-        run->done(r, S3E_METADATA_TOO_LARGE);
+    run->outer = r->arena;
+    r->arena = &run->window;
+    if (!match_window(r, run)) {
+        run_end(r, run, S3E_METADATA_TOO_LARGE);
         return;
     }
     size_t n = 0;
     struct part **parts = ARENA_ARRAY(r->arena, struct part *, run->n);
-    for (size_t at = run->at; at < run->n; at = parts[n - 1]->to)
+    for (size_t at = run->at; at < run->end; at = parts[n - 1]->to)
         parts[n++] = make_part(r, run, at);
     if (!n) {
-        run->done(r, S3E_NONE);
+        run_end(r, run, S3E_NONE);
         return;
     }
     run->parts_open = n;
@@ -185,6 +213,7 @@ void deletes_run(struct s3_req *r, struct delete_run *run)
     run->at = 0;
     run->error = S3E_NONE;
     run->garbage = false;
+    arena_init(&run->window);
     r->commit_state = run;
     run_begin(r);
 }

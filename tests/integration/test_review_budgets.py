@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Memory that requests wait for: nobody holds up the others, and who leaves the line leaves nothing behind."""
+import base64
 import contextlib
+import hashlib
+import threading
 
 import pytest
 
+from support.receiver import webhook_env
+from support.s3raw import arn, rule
 from support.server import Server
 from support.sigv4 import UNSIGNED
-from support.wait import wait_for
+from support.wait import SANITIZED, wait_for
 
 XML_MAX = 2 << 20
 LARGE = 8 << 20
@@ -60,3 +65,34 @@ def test_clients_that_leave_the_line(fresh, method, target, size):
         for c in full:
             c.reset()
     assert fresh.s3.put("bucket", "k", b"x").status == 200
+
+
+def test_many_keys_with_long_records(tmp_path):
+    """A record for each of 1,000 keys out of a long head: made as they are written, not all of them before."""
+    server = Server(tmp_path / "data", env=webhook_env("http://127.0.0.1:1/", QUEUE_LIMIT="1", QUEUE_FULL="drop")).start()
+    try:
+        server.s3.make_bucket("bucket")
+        assert server.s3.set_rules("bucket", rule(arn("1"))).status == 200
+        keys = "".join(f"<Object><Key>{i}</Key></Object>" for i in range(1000))
+        body = f"<Delete>{keys}</Delete>".encode()
+        headers = {"User-Agent": "&" * 6000, "Content-MD5": base64.b64encode(hashlib.md5(body).digest()).decode()}
+        replies, done = [], threading.Event()
+
+        def delete():
+            replies.append(server.s3.request("POST", "/bucket?delete", headers, body))
+            if len(replies) == 8:
+                done.set()
+
+        before = peak = server.rss()
+        threads = [threading.Thread(target=delete) for _ in range(8)]
+        for t in threads:
+            t.start()
+        while not done.wait(0.002) and any(t.is_alive() for t in threads):
+            peak = max(peak, server.rss())
+        for t in threads:
+            t.join()
+        assert [r.status for r in replies] == [200] * 8
+        assert all(len(r.xml.findall("Deleted")) == 1000 for r in replies)
+        assert SANITIZED or peak - before < 100 << 20, f"{peak - before >> 20} MiB"
+    finally:
+        server.stop()
