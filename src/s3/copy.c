@@ -18,7 +18,8 @@ struct copy {
     bool replace, self, checksum_asked;
     struct bucket *source;
     struct store_read read;
-    bool open;
+    struct reread reread;
+    bool open, reread_done;
     bool replace_tags;
     enum s3_error error;
     struct err why;
@@ -32,7 +33,8 @@ static void copy_free(struct s3_req *r)
         store_read_close(&c->read);
     if (c->source)
         bucket_unref(c->source);
-    c->open = false;
+    reread_release(&c->reread);
+    c->open = c->reread_done = false;
     c->source = NULL;
     buf_release(&c->xml);
 }
@@ -134,28 +136,49 @@ static enum s3_error copy_open(struct s3_req *r, struct copy *c)
     return S3E_NONE;
 }
 
+static enum s3_error copy_prepare(struct s3_req *r, struct copy *c)
+{
+    struct object *o = c->commit.object;
+    enum s3_error e = copy_open(r, c);
+    if (e == S3E_NONE)
+        e = copy_check_self(r, c);
+    if (e == S3E_NONE)
+        e = copy_meta(r, c);
+    if (e != S3E_NONE)
+        return e;
+    copy_fields(o, &c->read.object);
+    return reread_begin(r, &c->reread, o);
+}
+
+static enum s3_error copy_bytes(struct s3_req *r, struct copy *c)
+{
+    enum store_result res;
+    if (c->commit.stage)
+        return s3_store_error(stage_copy_step(c->commit.stage, &c->read, &c->why));
+    enum s3_error e = s3_store_error(store_admit(r->s3->store, c->read.object.size));
+    if (e != S3E_NONE)
+        return e;
+    c->commit.stage = stage_copy_begin(r->s3->store, &c->read, &res, &c->why);
+    return s3_store_error(res);
+}
+
+/* A step at a time, so that a long object does not keep others from the worker: first its checksum, when one is asked for,
+ * then its bytes. */
 static void copy_job(struct s3_req *r)
 {
     struct copy *c = r->op_state;
-    struct object *o = c->commit.object;
-    c->error = copy_open(r, c);
-    if (c->error == S3E_NONE)
-        c->error = copy_check_self(r, c);
-    if (c->error == S3E_NONE)
-        c->error = copy_meta(r, c);
+    c->error = c->open ? S3E_NONE : copy_prepare(r, c);
     if (c->error != S3E_NONE)
         return;
-    copy_fields(o, &c->read.object);
-    c->error = reread_for_copy(r, &c->read, o, &c->why);
-    if (c->error != S3E_NONE)
-        return;
-    copy_render(c);
-    if (c->self)
-        return; /* only metadata changes: the blob stays */
-    c->error = s3_store_error(store_admit(r->s3->store, o->size));
-    enum store_result res;
-    if (c->error == S3E_NONE && !(c->commit.stage = stage_copy(r->s3->store, &c->read, &res, &c->why)))
-        c->error = s3_store_error(res);
+    if (!c->reread_done)
+        c->error = reread_step(&c->reread, &c->read, c->commit.object, &c->reread_done, &c->why);
+    if (c->error == S3E_NONE && c->reread_done && !c->self) /* else only metadata changes: the blob stays */
+        c->error = copy_bytes(r, c);
+}
+
+static bool copy_ready(const struct copy *c)
+{
+    return c->reread_done && (c->self || (c->commit.stage && stage_copied(c->commit.stage)));
 }
 
 /* --- the commit ------------------------------------------------------------------------------------------------------ */
@@ -212,8 +235,16 @@ static void copy_done(struct s3_req *r, bool ok)
 static void copy_job_done(struct s3_req *r)
 {
     struct copy *c = r->op_state;
-    if (c->error == S3E_NONE) {
+    if (c->error == S3E_NONE && copy_ready(c)) {
+        copy_render(c);
         put_commit(r, &c->commit);
+        return;
+    }
+    if (c->error == S3E_NONE) {
+        if (r->http->gone) /* nobody waits for it any more */
+            copy_done(r, false);
+        else
+            s3_work(r, copy_job, copy_job_done);
         return;
     }
     if (c->why.text[0])

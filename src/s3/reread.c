@@ -5,49 +5,60 @@
 
 #include <stdlib.h>
 
+#define STEP  (16ull << 20) /* bytes of one job */
 #define PIECE (256u << 10)
 
-static bool add_pieces(struct checksum *c, struct store_read *from, uint64_t off, uint64_t n, struct err *why)
+enum s3_error reread_begin(const struct s3_req *r, struct reread *c, const struct object *o)
+{
+    struct str wanted = s3_header(r, "x-amz-checksum-algorithm");
+    *c = (struct reread){0};
+    if (!wanted.p)
+        return S3E_NONE;
+    enum checksum_kind k = checksum_of_algorithm(wanted);
+    if (k == CHECKSUM_NONE)
+        return S3E_INVALID_CHECKSUM_ALGORITHM;
+    if (o->checksum != k || !o->checksum_full)
+        checksum_begin(&c->sum, k);
+    return S3E_NONE;
+}
+
+static bool add_pieces(struct reread *c, struct store_read *from, uint64_t n, struct err *why)
 {
     char *piece = x_malloc(PIECE);
     bool good = true;
     while (n && good) {
         size_t have = n < PIECE ? (size_t)n : PIECE;
-        good = store_read_bytes(from, off, piece, have, why);
+        good = store_read_bytes(from, c->at, piece, have, why);
         if (!good)
             break;
-        checksum_add(c, piece, have);
-        off += have;
+        checksum_add(&c->sum, piece, have);
+        c->at += have;
         n -= have;
     }
     free(piece);
     return good;
 }
 
-enum s3_error reread_checksum(struct store_read *from, uint64_t off, uint64_t n, enum checksum_kind k,
-                              uint8_t value[CHECKSUM_MAX], struct err *why)
+enum s3_error reread_step(struct reread *c, struct store_read *from, struct object *o, bool *done,
+                          struct err *why)
 {
-    struct checksum c;
-    checksum_begin(&c, k);
-    bool good = add_pieces(&c, from, off, n, why);
-    if (good)
-        checksum_end(&c, value);
-    checksum_release(&c);
-    return good ? S3E_NONE : S3E_DAMAGED;
+    *done = c->sum.kind == CHECKSUM_NONE;
+    if (*done)
+        return S3E_NONE;
+    uint64_t left = from->object.size - c->at;
+    if (!add_pieces(c, from, left < STEP ? left : STEP, why))
+        return S3E_DAMAGED;
+    *done = c->at == from->object.size;
+    if (!*done)
+        return S3E_NONE;
+    o->checksum = c->sum.kind;
+    o->checksum_full = true;
+    o->checksum_len = (uint8_t)checksum_len(o->checksum);
+    checksum_end(&c->sum, o->checksum_value);
+    return S3E_NONE;
 }
 
-enum s3_error reread_for_copy(struct s3_req *r, struct store_read *from, struct object *o, struct err *why)
+void reread_release(struct reread *c)
 {
-    struct str wanted = s3_header(r, "x-amz-checksum-algorithm");
-    if (!wanted.p)
-        return S3E_NONE;
-    enum checksum_kind k = checksum_of_algorithm(wanted);
-    if (k == CHECKSUM_NONE)
-        return S3E_INVALID_CHECKSUM_ALGORITHM;
-    if (o->checksum == k && o->checksum_full)
-        return S3E_NONE;
-    o->checksum = k;
-    o->checksum_full = true;
-    o->checksum_len = (uint8_t)checksum_len(k);
-    return reread_checksum(from, 0, from->object.size, k, o->checksum_value, why);
+    checksum_release(&c->sum);
 }

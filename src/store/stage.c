@@ -254,21 +254,6 @@ static enum store_result copy_blob(struct store_stage *st, struct store_read *fr
     return STORE_OK;
 }
 
-static enum store_result copy_pieces(struct store_stage *st, struct store_read *from, struct err *e)
-{
-    const struct object *o = &from->object;
-    enum store_result r = become_file(st, e);
-    char *part = x_malloc(BLOB_BLOCK);
-
-    for (uint64_t off = 0; r == STORE_OK && off < o->size;) {
-        size_t n = o->size - off < BLOB_BLOCK ? (size_t)(o->size - off) : BLOB_BLOCK;
-        r = store_read_bytes(from, off, part, n, e) ? stage_append(st, part, n, e) : STORE_DAMAGED;
-        off += n;
-    }
-    free(part);
-    return r == STORE_OK ? stage_finish(st, e) : r;
-}
-
 /* The parts of a copy are the source's, although its bytes lie in one piece: its ETag and a composite checksum say so. */
 static enum store_result copy_parts(struct store_stage *st, const struct object *from, struct err *e)
 {
@@ -277,25 +262,64 @@ static enum store_result copy_parts(struct store_stage *st, const struct object 
     return set_parts(st, from->part_list, from->n_part_list, e);
 }
 
+/* What lies in one piece; several are begun. */
+static enum store_result copy_whole(struct store_stage *st, struct store_read *from, struct err *e)
+{
+    if (!from->is_inline)
+        return from->reader && from->object.n_extents == 1 ? copy_blob(st, from, e) : become_file(st, e);
+    enum store_result r = stage_append(st, from->body.data.p, from->body.data.n, e);
+    return r == STORE_OK ? stage_finish(st, e) : r;
+}
+
+struct store_stage *stage_copy_begin(struct store *s, struct store_read *from, enum store_result *res,
+                                     struct err *e)
+{
+    struct store_stage *st = from->is_inline ? stage_begin(s, (int64_t)from->object.size, res, e) : NULL;
+
+    if (from->is_inline && !st)
+        return NULL;
+    if (!st)
+        st = stage_new(s);
+    *res = copy_whole(st, from, e);
+    if (*res == STORE_OK && st->finished)
+        *res = copy_parts(st, &from->object, e);
+    if (*res != STORE_OK) {
+        stage_discard(st);
+        return NULL;
+    }
+    return st;
+}
+
+bool stage_copied(const struct store_stage *st)
+{
+    return st->finished;
+}
+
+enum store_result stage_copy_step(struct store_stage *st, struct store_read *from, struct err *e)
+{
+    uint64_t size = from->object.size, left = size - st->size;
+    uint64_t end = left < STAGE_COPY_STEP ? size : st->size + STAGE_COPY_STEP;
+    char *piece = x_malloc(BLOB_BLOCK);
+    enum store_result r = STORE_OK;
+
+    while (r == STORE_OK && st->size < end) {
+        size_t n = end - st->size < BLOB_BLOCK ? (size_t)(end - st->size) : BLOB_BLOCK;
+        r = store_read_bytes(from, st->size, piece, n, e) ? stage_append(st, piece, n, e) : STORE_DAMAGED;
+    }
+    free(piece);
+    if (r == STORE_OK && st->size == size)
+        r = stage_finish(st, e);
+    return r == STORE_OK && st->finished ? copy_parts(st, &from->object, e) : r;
+}
+
 struct store_stage *stage_copy(struct store *s, struct store_read *from, enum store_result *res,
                                struct err *e)
 {
-    struct store_stage *st;
+    struct store_stage *st = stage_copy_begin(s, from, res, e);
 
-    if (from->is_inline) {
-        st = stage_begin(s, (int64_t)from->object.size, res, e);
-        if (st)
-            *res = stage_append(st, from->body.data.p, from->body.data.n, e);
-        if (st && *res == STORE_OK)
-            *res = stage_finish(st, e);
-    } else {
-        st = stage_new(s);
-        *res =
-            from->reader && from->object.n_extents == 1 ? copy_blob(st, from, e) : copy_pieces(st, from, e);
-    }
-    if (*res == STORE_OK)
-        *res = copy_parts(st, &from->object, e);
-    if (*res != STORE_OK) {
+    while (st && *res == STORE_OK && !stage_copied(st))
+        *res = stage_copy_step(st, from, e);
+    if (st && *res != STORE_OK) {
         stage_discard(st);
         return NULL;
     }

@@ -179,6 +179,13 @@ void stage_discard(struct store_stage *st);
  * STORE_DAMAGED. */
 struct store_stage *stage_copy(struct store *s, struct store_read *from, enum store_result *res,
                                struct err *e);
+/* The same a step at a time, for what may be long: as above, but a body of several pieces is only begun, and every step takes
+ * STAGE_COPY_STEP bytes more of it. stage_copied: finished, no step is left. After an error: stage_discard. */
+#define STAGE_COPY_STEP (16u << 20)
+struct store_stage *stage_copy_begin(struct store *s, struct store_read *from, enum store_result *res,
+                                     struct err *e);
+bool stage_copied(const struct store_stage *st);
+enum store_result stage_copy_step(struct store_stage *st, struct store_read *from, struct err *e);
 /* The body of a finished upload, out of the bodies of its parts (extents of part rows, which the commit that uses the stage
  * must put out of use). Blocks: more than OBJECT_EXTENTS of either are written to a row of their own. Finished; arrays are
  * copied. NULL and *res as stage_begin. */

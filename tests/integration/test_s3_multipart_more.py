@@ -69,6 +69,30 @@ def test_known_checksums(s3, bucket, algorithm, kind, sent):
     assert all(f"<{element(algorithm)}>{v}</{element(algorithm)}>" in got.body.decode() for v in [whole, *parts])
 
 
+@pytest.mark.parametrize("algorithm", [None, "SHA256"])
+def test_copy_of_a_long_one(s3, bucket, algorithm):
+    """Longer than a worker takes at a time, in several pieces; its own checksum is not the one that is asked for."""
+    bodies = [bytes([65 + i]) * (5 * MIB + i) for i in range(7)]
+    up = Upload(s3, bucket, "k", {"x-amz-checksum-algorithm": "SHA1"})
+    for number, body in enumerate(bodies, 1):
+        assert up.put(number, body).status == 200
+    rows = [(n, up.etags[n], {element("SHA1"): checksum("SHA1", bodies[n - 1])}) for n in sorted(up.etags)]
+    assert up.complete(rows).status == 200
+    asked = {"x-amz-checksum-algorithm": algorithm} if algorithm else {}
+    reply = s3.request("PUT", key_path(bucket, "copy"), {"x-amz-copy-source": f"/{bucket}/k", **asked})
+    assert reply.status == 200, reply.body
+    head = s3.head(bucket, "copy", {"x-amz-checksum-mode": "ENABLED"})
+    whole = b"".join(bodies)
+    assert head.get("x-amz-checksum-type") == ("FULL_OBJECT" if algorithm else "COMPOSITE")
+    assert not algorithm or head.get(header(algorithm)) == checksum(algorithm, whole)
+    assert s3.get(bucket, "copy").body == whole
+    assert s3.get(bucket, "copy", query="?partNumber=7").body == bodies[6]
+    same = s3.request("PUT", key_path(bucket, "copy"), {"x-amz-copy-source": f"/{bucket}/copy", **asked,
+                                                        "x-amz-metadata-directive": "REPLACE", "x-amz-meta-a": "1"})
+    assert same.status == 200 and s3.get(bucket, "copy").body == whole
+    assert s3.head(bucket, "copy").get("x-amz-meta-a") == "1"
+
+
 @pytest.mark.parametrize("algorithm,kind,default", [("CRC32", None, "COMPOSITE"), ("CRC64NVME", None, "FULL_OBJECT"),
                                                     ("sha1", None, "COMPOSITE"), ("SHA256", "FULL_OBJECT", None),
                                                     ("CRC64NVME", "COMPOSITE", None), ("MD4", None, None),

@@ -214,6 +214,45 @@ static void test_many(void **state)
     bucket_unref(b);
 }
 
+/* A long copy is made of steps, and may be given up after each. */
+static void test_copy_in_steps(void **state)
+{
+    static const size_t sizes[] = {STAGE_COPY_STEP / 2, STAGE_COPY_STEP, 5, 0};
+    static const unsigned numbers[] = {1, 2, 3, 0}, seeds[] = {1, 2, 3};
+    struct store *s = store_of(state);
+    struct bucket *b = need_bucket(s, "b");
+    struct store_read r;
+    struct arena a;
+    struct err e = {0};
+    enum store_result res;
+    char id[UPLOAD_ID_LEN];
+
+    create_upload(s, b, "k", id);
+    for (unsigned i = 0; sizes[i]; i++)
+        put_part(s, b, "k", id, i + 1, sizes[i], seeds[i]);
+    assert_int_equal(complete_upload(s, b, "k", id, numbers), STORE_OK);
+    arena_init(&a);
+    assert_int_equal(store_read_open(s, b, STR("k"), false, &a, &r, &e), STORE_OK);
+    for (unsigned steps = 1; steps <= 2; steps++) {
+        struct store_stage *st = stage_copy_begin(s, &r, &res, &e);
+        assert_int_equal(res, STORE_OK);
+        for (unsigned i = 1; i <= steps; i++) {
+            assert_false(stage_copied(st));
+            assert_int_equal(stage_copy_step(st, &r, &e), STORE_OK);
+            assert_int_equal(stage_size(st), i == 2 ? r.object.size : STAGE_COPY_STEP);
+        }
+        assert_int_equal(stage_copied(st), steps == 2);
+        stage_discard(st);
+    }
+    store_read_close(&r);
+    arena_release(&a);
+    copy_object(s, b, "k", "copy");
+    assert_parts(s, b, "copy", sizes, seeds);
+    clean(s);
+    assert_int_equal(count_files(s), 2 + 1); /* the last part has none; what was given up left none */
+    bucket_unref(b);
+}
+
 /* A reader that has the object open sees all of it, whatever becomes of the object and whenever the janitor comes. */
 static void test_pinned(void **state)
 {
@@ -689,6 +728,7 @@ int main(void)
         cmocka_unit_test(test_garbage_row),
         BOTH(test_upload),
         cmocka_unit_test_setup_teardown(test_abort, setup_memory, teardown),
+        cmocka_unit_test_setup_teardown(test_copy_in_steps, setup_memory, teardown),
         BOTH(test_generation),
         BOTH(test_many),
         BOTH(test_pinned),
