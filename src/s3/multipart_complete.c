@@ -194,17 +194,14 @@ static enum s3_error check_whole(struct s3_req *r, const struct object *o)
 
 static void render(struct s3_req *r, struct complete *c, const struct object *o)
 {
-    struct buf *b = &c->xml;
+    struct buf *b = &c->xml, location;
     char etag[ETAG_MAX];
+    buf_init(&location, 16u << 10);
+    s3_location(r, &location);
     buf_reset(b);
-    buf_puts(b, XML_PROLOG "<CompleteMultipartUploadResult xmlns=\"" XML_S3_NS "\"><Location>");
-    buf_puts(b, r->http->tls ? "https://" : "http://");
-    xml_escape(b, r->http->host);
-    buf_char(b, '/');
-    pct_encode(b, r->bucket_name, PCT_PATH);
-    buf_char(b, '/');
-    pct_encode(b, r->key, PCT_PATH);
-    buf_puts(b, "</Location>");
+    buf_puts(b, XML_PROLOG "<CompleteMultipartUploadResult xmlns=\"" XML_S3_NS "\">");
+    xml_elem(b, "Location", buf_view(&location));
+    buf_release(&location);
     xml_elem(b, "Bucket", r->bucket_name);
     xml_elem(b, "Key", r->key);
     buf_printf(b, "<ETag>&#34;%.*s&#34;</ETag>", (int)object_etag(o, etag), etag);

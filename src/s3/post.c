@@ -171,16 +171,6 @@ static enum s3_error post_file(struct s3_req *r)
 
 /* --- the reply ------------------------------------------------------------------------------------------------------- */
 
-static void put_location(struct s3_req *r, struct buf *b)
-{
-    buf_printf(b, "%s://%.*s/", r->http->tls ? "https" : "http", STR_FMT(r->http->host));
-    if (!route_host_bucket(r->http->host, r->s3->domains).n) {
-        buf_str(b, r->bucket_name);
-        buf_char(b, '/');
-    }
-    pct_encode(b, r->key, PCT_PATH);
-}
-
 static void put_redirect(struct s3_req *r, const struct post *p, struct str etag, struct buf *b)
 {
     buf_str(b, p->redirect);
@@ -212,7 +202,7 @@ static void post_reply(struct s3_req *r, const struct post *p)
     if (p->redirect.n)
         put_redirect(r, p, etag, &location);
     else
-        put_location(r, &location);
+        s3_location(r, &location);
     buf_printf(&headers, "ETag: \"%.*s\"\r\nLocation: %.*s\r\n", STR_FMT(etag), STR_FMT(buf_view(&location)));
     checksum_header(&headers, p->commit.object);
     if (p->redirect.n) {

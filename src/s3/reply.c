@@ -6,6 +6,7 @@
 #include "base/xml.h"
 #include "s3/cors.h"
 #include "s3/request.h"
+#include "s3/route.h"
 
 #define HEADERS_MAX (64u << 10)
 #define BODY_MAX \
@@ -45,6 +46,16 @@ void s3_reply_xml(struct s3_req *r, int status, struct str extra, struct str bod
     buf_str(&b, extra);
     s3_reply(r, status, buf_view(&b), body);
     buf_release(&b);
+}
+
+void s3_location(const struct s3_req *r, struct buf *b)
+{
+    buf_printf(b, "%s://%.*s/", r->http->tls ? "https" : "http", STR_FMT(r->http->host));
+    if (!route_host_bucket(r->http->host, r->s3->domains).n) {
+        buf_str(b, r->bucket_name);
+        buf_char(b, '/');
+    }
+    pct_encode(b, r->key, PCT_PATH);
 }
 
 /* The error document (s3-api.md 0.2). Names are empty where unknown. */

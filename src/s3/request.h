@@ -78,6 +78,8 @@ void s3_reply(struct s3_req *r, int status, struct str extra, struct str body);
 void s3_reply_xml(struct s3_req *r, int status, struct str extra, struct str body);
 /* Common header lines into b (maximum set by the caller). */
 void s3_headers(struct s3_req *r, struct buf *b);
+/* The address of the request's object, as the client addresses its bucket. */
+void s3_location(const struct s3_req *r, struct buf *b);
 /* What a store result means to a client. */
 enum s3_error s3_store_error(enum store_result res);
 
