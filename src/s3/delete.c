@@ -112,7 +112,9 @@ void op_delete_object(struct s3_req *r)
     struct del *d = ARENA_NEW(r->arena, struct del);
     bool force = str_ieq(s3_header(r, "x-minio-force-delete"), STR("true"));
     enum s3_error e = parse_condition(r, &d->condition);
-    if (e == S3E_NONE && force && delete_condition_any(&d->condition))
+    s3_query(r, "versionId", &d->version);
+    /* Who means one version, or an object as it was, does not mean all that is below its name. */
+    if (e == S3E_NONE && force && (d->version.n || delete_condition_any(&d->condition)))
         e = S3E_NOT_IMPLEMENTED;
     if (e != S3E_NONE) {
         s3_fail(r, e);
@@ -124,7 +126,6 @@ void op_delete_object(struct s3_req *r)
         force_delete(r);
         return;
     }
-    s3_query(r, "versionId", &d->version);
     if (str_eq(d->version, STR("null")))
         d->version.n = 0;
     r->op_state = d;

@@ -117,6 +117,16 @@ def test_force_takes_a_name_and_what_is_below(s3, bucket, name, stays):
     assert left(s3, bucket) == (keys if stays is None else stays)
 
 
+@pytest.mark.parametrize("version", ["null", "00000000-0000-0000-0000-000000000000"])
+def test_force_means_no_version(s3, bucket, version):
+    """One version of an object, and all that is below its name: nobody means both."""
+    fill(s3, bucket, ["a", "a/b"])
+    assert s3.request("DELETE", f"/{bucket}/a?versionId={version}", FORCE).code == "NotImplemented"
+    assert left(s3, bucket) == ["a", "a/b"]
+    assert s3.request("DELETE", f"/{bucket}/a?versionId=", FORCE).status == 204
+    assert left(s3, bucket) == []
+
+
 def test_without_the_word_it_is_one_object(s3, bucket):
     fill(s3, bucket, ["a", "a/b"])
     assert s3.delete(bucket, "a", headers={"x-minio-force-delete": "false"}).status == 204
