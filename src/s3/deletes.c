@@ -57,14 +57,16 @@ static void deletes_done(struct s3_req *r, enum s3_error e)
     crash_point(CRASH_AFTER_REPLY);
 }
 
-static bool has_integrity_header(struct s3_req *r)
+/* Something that the body was checked against; x-amz-checksum-algorithm and the like are only talk of it. */
+static bool has_integrity_header(const struct s3_req *r)
 {
-    if (s3_header(r, "content-md5").p || r->payload.trailer_names.n)
-        return true;
+    struct str names = r->payload.trailer_names, name;
+    bool found = s3_header(r, "content-md5").p != NULL;
     for (size_t i = 0; i < r->http->headers.n; i++)
-        if (str_istarts(r->http->headers.v[i].name, STR("x-amz-checksum-")))
-            return true;
-    return false;
+        found = found || checksum_of_header(r->http->headers.v[i].name) != CHECKSUM_NONE;
+    while (names.n && str_cut(&names, ',', &name))
+        found = found || checksum_of_header(str_trim(name)) != CHECKSUM_NONE;
+    return found;
 }
 
 void op_delete_objects(struct s3_req *r)

@@ -48,6 +48,7 @@ ERRORS = [
     ("PUT", "/AB", {}, b"", 400, "InvalidBucketName"),
     ("PUT", "/new-bucket-x", {}, b"<CreateBucketConfiguration>", 400, "MalformedXML"),
     ("POST", "/{b}?delete", {}, b"<Delete/>", 400, "MissingContentMD5"),
+    ("POST", "/{b}?delete", {"x-amz-checksum-algorithm": "CRC32"}, b"<Delete/>", 400, "MissingContentMD5"),
     ("POST", "/{b}?delete", delete_headers(b"<Delete/>"), b"<Delete/>", 400, "MalformedXML"),
     ("PUT", "/{b}?notification", {}, b"<a", 400, "MalformedXML"),
     ("PUT", "/{b}?notification", {}, RULE.format("<QueueConfiguration><Queue>arn:minio:sqs::9:webhook</Queue><Event>s3:ObjectCreated:*"
