@@ -263,6 +263,16 @@ static bool v2_signs_op(const struct s3_op *op)
     return true;
 }
 
+/* The policy of a form signs its fields and none of these headers: whoever fills it in must not add meaning to it, least of all
+ * that nobody is to hear of it. */
+static enum s3_error form_headers(const struct s3_req *r)
+{
+    for (size_t i = 0; i < r->http->headers.n; i++)
+        if (str_istarts(r->http->headers.v[i].name, STR("x-minio-")))
+            return S3E_UNSIGNED_HEADERS;
+    return S3E_NONE;
+}
+
 static enum s3_error authenticate(struct s3_req *r)
 {
     struct http_req *h = r->http;
@@ -278,7 +288,7 @@ static enum s3_error authenticate(struct s3_req *r)
         .has_body = h->content_length != 0,
     };
     if (r->op->body == BODY_FORM)
-        return auth_is_claimed(&a) ? S3E_TWO_MECHANISMS : S3E_NONE;
+        return auth_is_claimed(&a) ? S3E_TWO_MECHANISMS : form_headers(r);
     enum auth_result res = auth_verify(r->s3->auth, &a, r->arena, &r->id, &r->payload);
     if (res == AUTH_WRONG_REGION)
         r->message =

@@ -2,6 +2,10 @@
 """What is added to a signed request, or said twice in it, changes nothing."""
 import pytest
 
+from support.s3raw import arn, rule
+from support.wait import wait_for
+from test_s3_post import TYPE, form, policy_of, send, signed_v4
+
 
 @pytest.mark.parametrize("name,value", [
     ("x-amz-copy-source", "/{bucket}/secret"), ("x-amz-meta-added", "1"), ("x-amz-storage-class", "REDUCED_REDUNDANCY"),
@@ -51,3 +55,15 @@ def test_a_hundred_metadata_headers(s3, bucket):
     assert s3.put(bucket, "many", b"x", headers).status == 200
     reply = s3.head(bucket, "many")
     assert all(reply.get(n) == "v" for n in headers), reply
+
+
+def test_who_fills_in_a_form_cannot_keep_it_quiet(notified, hook_receiver):
+    """A form's policy signs its fields, not the request's headers: none of ours has a meaning there."""
+    bucket = notified.s3.make_bucket("quiet-forms")
+    notified.s3.set_rules(bucket, rule(arn("1"), "s3:ObjectCreated:*"))
+    for key, added in (("quiet", {"x-minio-source-replication-request": "true"}), ("plain", {})):
+        body = form(dict({"key": key}, **signed_v4(notified, policy_of(bucket))))
+        reply = send(notified, bucket, body, headers={"Content-Type": TYPE, **added})
+        assert (reply.status, reply.code) == ((403, "AccessDenied") if added else (204, None)), reply
+    wait_for(lambda: any(p.key == f"{bucket}/plain" for p in hook_receiver.snapshot()), 10, "the event of the other one")
+    assert notified.s3.get(bucket, "quiet").status == 404
