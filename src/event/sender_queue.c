@@ -174,7 +174,8 @@ bool queue_fill(struct sender *s, struct err *e)
         return true;
     /* Much was at hand and yet the batch was not full: one key floods the window. It waits in a lane, so that others can
      * be read. */
-    if (s->thin && s->backlog && s->n_window >= WINDOW_EVENTS / 2 && s->n_lanes < s->type->max_batch / 2) {
+    if (s->type->one_per_key && s->thin && s->backlog && s->n_window >= WINDOW_EVENTS / 2 &&
+        s->n_lanes < s->type->max_batch / 2) {
         (void)queue_park(s, &s->window[0]);
         queue_compact(s);
     }

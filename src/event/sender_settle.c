@@ -144,6 +144,15 @@ static void settle_ok(struct sender *s, size_t n, const struct outcome *o)
             queue_resolve(s, &s->batch[i], 0, NULL);
 }
 
+/* Where a batch is taken in order: was it cut, so that only its beginning is confirmed? */
+static bool was_cut(const struct sender *s, size_t n, const struct outcome *o)
+{
+    size_t first = 0;
+    while (first < n && s->results[first] == SEND_OK)
+        first++;
+    return s->type->whole_batch && first > 0 && first == o->ok && o->retry > 0 && first + o->retry == n;
+}
+
 /* Is a broken target still broken after this probe? The first success ends that. But where the dead letters are full and an
  * event waits to be one of them, it lasts until there is room or that very event is taken: else the target would be online
  * and broken again with every step. */
@@ -195,6 +204,11 @@ void settle(struct sender *s, size_t n, int64_t now_ms, const struct err *e)
     }
     s->broken = false;
     if (o.retry == n && o.fresh > 0) {
+        settle_down(s, now_ms, e);
+        return;
+    }
+    if (was_cut(s, n, &o)) { /* what is left keeps its place: in a lane, later events would overtake it */
+        settle_ok(s, n, &o);
         settle_down(s, now_ms, e);
         return;
     }

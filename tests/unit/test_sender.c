@@ -66,6 +66,34 @@ static void test_whole_batches(void **state)
     bench_stop(b); /* before its type goes */
 }
 
+/* Its connection was lost behind the first commands of a batch: what they held is resolved, the rest keeps its place before
+ * what comes after it. */
+static enum send_result cut_once(struct fake *f, unsigned key, unsigned number)
+{
+    (void)key;
+    return f->batches == 1 && number >= 10 ? SEND_RETRY : SEND_OK;
+}
+
+static void test_whole_batches_cut(void **state)
+{
+    struct bench *b = *state;
+    struct target_type type = fake_ordered_type;
+    type.whole_batch = true;
+    bench_stop(b);
+    b->type = &type;
+    bench_start(b);
+    b->fake.answer = cut_once;
+    for (unsigned i = 0; i < 100; i++)
+        put(b, i % 40);
+    run_for(b, 5000);
+    for (size_t i = 32; i < b->fake.n_sent; i++)
+        assert_int_equal(b->fake.sent[i].number, i - 22);
+    assert_int_equal(b->fake.n_sent, 122);
+    assert_int_equal(queued(b), 0);
+    assert_int_equal(b->s->status, TARGET_ONLINE);
+    bench_stop(b); /* before its type goes */
+}
+
 static void test_down_and_back(void **state)
 {
     struct bench *b = *state;
@@ -339,6 +367,7 @@ int main(void)
         CASE(test_many_keys_fail),   CASE(test_flood_of_one_key),
         CASE(test_random),           CASE(test_random_ordered),
         CASE(test_rate_limit),       CASE(test_whole_batches),
+        CASE(test_whole_batches_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
