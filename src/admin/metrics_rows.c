@@ -33,14 +33,18 @@ static void put_value(struct buf *b, double v)
 static void put_label(struct buf *b, const char *name, struct str value)
 {
     buf_printf(b, "%s%s=\"", b->len && b->p[b->len - 1] == '{' ? "" : ",", name);
-    for (size_t i = 0; i < value.n; i++) {
-        char c = value.p[i];
-        if (c == '\n')
+    while (value.n) {
+        char c = value.p[0];
+        size_t len = str_utf8_seq(value); /* of other bytes a reader makes an error of the whole page */
+        if (len == 0)
+            buf_char(b, '?');
+        else if (c == '\n')
             buf_puts(b, "\\n");
         else if (c == '"' || c == '\\')
             buf_put(b, (char[2]){'\\', c}, 2);
         else
-            buf_char(b, c);
+            buf_put(b, value.p, len);
+        value = str_from(value, len ? len : 1);
     }
     buf_char(b, '"');
 }

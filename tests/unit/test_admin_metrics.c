@@ -72,6 +72,23 @@ static void test_histogram(void **state)
     buf_release(&b);
 }
 
+/* Texts of receivers may be anything, and may be cut within a character: one byte that is not UTF-8, and Prometheus takes nothing
+ * of the whole page. */
+static void test_utf8(void **state)
+{
+    (void)state;
+    struct target_info odd = {.id = "o", .type = "redis", .reason = "caf\xc3\xa9 \xff\xe2\x82 \xc3"};
+    struct metrics_data d = data;
+    struct buf b;
+    d.targets = &odd;
+    buf_init(&b, 1 << 20);
+    metrics_print(&b, &d, OLD);
+    assert_true(str_utf8_valid(buf_view(&b)));
+    has(&b, "belfry_notify_target_last_error_info{target_id=\"o\",target_name=\"redis\",error="
+            "\"caf\xc3\xa9 ??? ?\",server=\"127.0.0.1:9000\"} 1");
+    buf_release(&b);
+}
+
 /* A name stands once on every page, and all pages together have no name twice. */
 static void test_names(void **state)
 {
@@ -109,6 +126,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_samples),
         cmocka_unit_test(test_histogram),
+        cmocka_unit_test(test_utf8),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_nothing),
     };
