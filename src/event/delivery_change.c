@@ -273,6 +273,7 @@ static void stop_former(struct delivery *d, const struct roster *before)
 
 static void inherit(struct sender *s, const struct sender *from)
 {
+    atomic_fetch_add(&s->accepted, atomic_load(&from->accepted));
     atomic_fetch_add(&s->sent, atomic_load(&from->sent));
     atomic_fetch_add(&s->retries, atomic_load(&from->retries));
     atomic_fetch_add(&s->rejected, atomic_load(&from->rejected));

@@ -189,6 +189,7 @@ static void test_add_and_remove(void **state)
     assert_int_equal(delivery_generation(h->d), g + 2);
     assert_true(delivery_resolve(h->d, STR("a"), WEBHOOK, &again) && again == n);
     assert_int_equal(info(h, "a").sent, 1);
+    assert_int_equal(info(h, "a").accepted, 1);
     reset(h, "notify_webhook:a");
     assert_false(delivery_resolve(h->d, STR("a"), WEBHOOK, &again));
     assert_false(find_info(h, "a", &i));
