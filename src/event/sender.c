@@ -58,7 +58,10 @@ bool sender_load(struct sender *s, struct err *e)
     if (!kv_counters(s->kv, row_key_str(&dk), dead, e))
         return false;
     s->dead = dead[0];
-    s->scan_next = s->oldest = s->cursor;
+    s->scan_next = s->cursor;
+    mutex_lock(&s->mutex); /* it may be known already to who asks */
+    s->oldest = s->cursor;
+    mutex_unlock(&s->mutex);
     return true;
 }
 
