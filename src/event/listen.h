@@ -147,7 +147,8 @@ struct listen_read {
     size_t enough;                   /* bytes of lines after which it ends */
     bool failed;                     /* the rows cannot be read (logged): `to` is behind what is lost */
 };
-/* On a worker: reads rows behind *r (which others may move meanwhile) until there is enough. */
+/* On a worker: reads rows behind *r (which others may move meanwhile) until there is enough, or that many were looked at. */
+#define LISTEN_READ_ROWS 8192
 void listen_read(struct listen *l, struct listen_reader *r, struct listen_read *out);
 /* Takes over what was read. False: the reader was moved meanwhile because those rows are gone, and *read is void. */
 bool listen_settle(struct listen *l, struct listen_reader *r, const struct listen_read *read);

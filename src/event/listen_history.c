@@ -97,6 +97,32 @@ static bool count_rows(struct listen *l, struct err *e)
     return ok;
 }
 
+/* From where on there are rows, and whether some are left of what was cut off when the last process ended. */
+static bool find_leftover(struct listen *l, struct err *e)
+{
+    struct kv_scan *scan = kv_scan_open(l->kv, KV_QUEUE, STR("h"), STR("i"));
+    struct str key, value;
+    uint64_t first;
+    l->deleted = l->mark[0].seq;
+    if (kv_scan_next(scan, &key, &value) && listen_key_seq(key, &first) && first <= l->deleted) {
+        l->leftover = true;
+        l->deleted = first - 1;
+    }
+    bool ok = !kv_scan_failed(scan, e);
+    kv_scan_close(scan);
+    return ok;
+}
+
+/* There was no interest: nothing that may be there counts. */
+static bool load_none(struct listen *l, struct err *e)
+{
+    struct kv_stats stats;
+    kv_get_stats(l->kv, &stats);
+    l->mark[0] = (struct listen_position){stats.last_sequence, 0};
+    l->n_marks = 1;
+    return find_leftover(l, e);
+}
+
 bool listen_load(struct listen *l, struct err *e)
 {
     struct kv_value v = {0};
@@ -104,7 +130,7 @@ bool listen_load(struct listen *l, struct err *e)
     bool kept = false;
     enum kv_result r = kv_get(l->kv, KV_META, LISTEN_STATE_KEY, 0, &v, e);
     if (r == KV_MISSING)
-        return true;
+        return load_none(l, e);
     if (r != KV_FOUND)
         return false;
     l->recording = listen_decode_state(v.data, l, &kept);
@@ -113,19 +139,18 @@ bool listen_load(struct listen *l, struct err *e)
         log_error("event", "the row of the listeners' history is damaged: their history begins anew");
         memset(l->since, 0, sizeof(l->since));
         atomic_store(&l->mask, 0);
-        return true;
+        return load_none(l, e);
     }
     if (!count_rows(l, e))
         return false;
     kv_get_stats(l->kv, &stats);
     l->published = (struct listen_position){stats.last_sequence, l->total};
     l->tail_floor = l->published;
-    l->deleted = l->mark[0].seq;
     if (!kept || l->keep == 0) {
         l->mark[0] = l->published;
         l->n_marks = 1;
     }
-    return true;
+    return find_leftover(l, e);
 }
 
 /* --- committing ------------------------------------------------------------------------------------------------------ */

@@ -43,8 +43,8 @@ struct listen {
     uint64_t total;
     struct listen_event *pending, **pending_last;
 
-    /* The thread's: rows up to this number are gone. */
-    uint64_t deleted;
+    uint64_t deleted; /* rows up to this number are gone; the thread's, but for the start */
+    bool leftover;    /* under the mutex: rows up to mark[0] may be there that no reader is led to */
     pthread_t thread;
 };
 

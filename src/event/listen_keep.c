@@ -17,18 +17,20 @@ static bool read_rows(const struct listen *l, const struct listen_filter *f, str
     struct kv_scan *scan = kv_scan_open(l->kv, KV_QUEUE, row_key_str(&first), row_key_str(&last));
     struct str key, value;
     bool ok = true, full = false;
+    size_t looked = 0;
     *to = from;
     *matches = 0;
     while (!full && ok && kv_scan_next(scan, &key, &value)) {
         struct outbox_row row;
         enum event_name name;
         ok = listen_key_seq(key, &to->seq) && listen_row_decode(value, &to->count, &row);
+        full = lines && ++looked == LISTEN_READ_ROWS;
         if (!ok || !event_name_parse(row.name, &name) || !listen_filter_matches(f, name, row.bucket, row.key))
             continue;
         ++*matches;
         if (lines)
             listen_line(lines, row.record);
-        full = lines && lines->len >= enough;
+        full = full || (lines && lines->len >= enough);
     }
     struct err why = {0};
     if (!ok)
@@ -122,8 +124,11 @@ static void trim(struct listen *l)
     l->n_marks -= drop;
     memmove(l->mark, l->mark + drop, l->n_marks * sizeof(l->mark[0]));
     struct listen_position floor = l->mark[0];
+    bool rows = l->keep > 0; /* else readers are in the tail, or listen_take moves them */
+    l->leftover = false;
     mutex_unlock(&l->mutex);
-    count_lost(l, floor);
+    if (rows)
+        count_lost(l, floor);
     if (kv_commit_wait(l->kv, delete_txn, l, KV_PLAIN | KV_NOSYNC) != KV_COMMITTED)
         l->broken = true;
 }
@@ -158,7 +163,8 @@ void *listen_thread(void *arg)
     struct listen *l = arg;
     mutex_lock(&l->mutex);
     while (!l->stop) {
-        bool idle = l->recording && l->entered == 0 && !l->broken, due = listen_trim_due(l) && !l->broken;
+        bool idle = l->recording && l->entered == 0 && !l->broken,
+             due = (listen_trim_due(l) || l->leftover) && !l->broken;
         int64_t end_ms = l->idle_since_ms + l->linger_ms;
         bool ended = idle && clock_mono_ms() >= end_ms;
         if (due || ended) {
@@ -185,6 +191,18 @@ struct resize {
     uint64_t keep;
 };
 
+/* Under the mutex: nobody is led to rows any more. */
+static void leave_rows(struct listen *l)
+{
+    for (struct listen_reader *r = l->readers; r; r = r->next) {
+        if (r->at.seq >= l->tail_floor.seq)
+            continue;
+        r->missed += l->tail_floor.count - r->at.count;
+        r->at = l->tail_floor;
+    }
+    l->leftover = true;
+}
+
 static bool resize_txn(struct kv_txn *t, void *ctx)
 {
     const struct resize *z = ctx;
@@ -196,6 +214,8 @@ static bool resize_txn(struct kv_txn *t, void *ctx)
         l->mark[0] = (struct listen_position){kv_txn_sequence(t), l->total};
         l->n_marks = 1;
         listen_put_state(t, l);
+        if (l->keep == 0)
+            leave_rows(l);
     }
     listen_tail_bound(l);
     cond_signal(&l->cond);

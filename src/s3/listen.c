@@ -83,6 +83,8 @@ static void push(struct stream *s, struct str bytes)
 
 static void read_begin(struct stream *s);
 
+static void beat(struct stream *s, int64_t now);
+
 static void schedule(struct group *g);
 
 /* Lines of the next events that match, up to a chunk, and the place behind them. */
@@ -153,7 +155,12 @@ static void read_done(struct s3_req *r)
         push(s, buf_view(&read.lines));
     }
     buf_release(&read.lines);
-    serve(s);
+    int64_t now =
+        clock_mono_ms(); /* who looks through much that is not for it shows a sign of life between */
+    if (s->asked && !s->over && now >= s->next_beat_ms)
+        beat(s, now);
+    else
+        serve(s);
 }
 
 static void read_begin(struct stream *s)

@@ -124,11 +124,8 @@ static void test_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_samples),
-        cmocka_unit_test(test_histogram),
-        cmocka_unit_test(test_utf8),
-        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_nothing),
+        cmocka_unit_test(test_samples), cmocka_unit_test(test_histogram), cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_names),   cmocka_unit_test(test_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -148,6 +148,18 @@ static void part(struct bench *b, struct listen_reader *r)
     listen_leave(b->l);
 }
 
+static bool forget_txn(struct kv_txn *t, void *ctx)
+{
+    (void)ctx;
+    kv_txn_del(t, KV_META, LISTEN_STATE_KEY);
+    return true;
+}
+
+static void forget_state(struct bench *b)
+{
+    assert_int_equal(kv_commit_wait(b->kv, forget_txn, NULL, 0), KV_COMMITTED);
+}
+
 static int number(struct str text)
 {
     uint64_t n;
@@ -372,6 +384,55 @@ static void test_changing_the_length(void **state)
     close_bench(&b);
 }
 
+/* Rows that nobody can read any more go: when the history is switched off, and when that, or a cut, was left half done. */
+static void test_nothing_is_left(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct listen_reader r;
+    open_bench(&b, 10000, 0);
+    join(&b, &r, PUTS, NULL);
+    put(&b, TAIL_EVENTS + 10); /* the reader is behind */
+    listen_set_history(b.l, 0);
+    assert_int_equal(missed(&b, &r, NULL), 10);
+    WAIT_FOR(history(&b) == 0);
+    assert_int_equal(drain(&b, &r, 10), TAIL_EVENTS);
+    listen_set_history(b.l, 10000);
+    put(&b, 100);
+    part(&b, &r);
+    reopen(&b, 0);
+    WAIT_FOR(history(&b) == 0);
+    listen_set_history(b.l, 10000);
+    put(&b, 100);
+    assert_int_equal(history(&b), 100);
+    forget_state(&b); /* interest has ended, the rows are not removed yet */
+    reopen(&b, 10000);
+    WAIT_FOR(history(&b) == 0);
+    close_bench(&b);
+}
+
+/* However little of it a reader wants, one job for a worker looks at so many rows only. */
+static void test_reads_are_bounded(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct listen_reader r;
+    open_bench(&b, 100000, 0);
+    join(&b, &r, PUTS, NULL);
+    change(&b, EVENT_CREATED_PUT, "other", LISTEN_READ_ROWS + 2 * TAIL_EVENTS, 0);
+    struct listen_read read = {.enough = 1};
+    buf_init(&read.lines, 1 << 20);
+    listen_read(b.l, &r, &read);
+    assert_int_equal(read.lines.len, 0);
+    assert_int_equal(read.to.count - read.from.count, LISTEN_READ_ROWS);
+    buf_release(&read.lines);
+    put(&b, 3);
+    assert_int_equal(drain(&b, &r, b.next - 3), 3);
+    assert_int_equal(missed(&b, &r, NULL), 0);
+    part(&b, &r);
+    close_bench(&b);
+}
+
 static void test_kinds_that_came_later(void **state)
 {
     (void)state;
@@ -509,6 +570,8 @@ int main(void)
         cmocka_unit_test(test_wide_events_leave_the_tail),
         cmocka_unit_test(test_no_history),
         cmocka_unit_test(test_changing_the_length),
+        cmocka_unit_test(test_nothing_is_left),
+        cmocka_unit_test(test_reads_are_bounded),
         cmocka_unit_test(test_kinds_that_came_later),
         cmocka_unit_test(test_interest_ends),
         cmocka_unit_test(test_matched_before_interest),

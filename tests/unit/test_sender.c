@@ -360,13 +360,20 @@ static void test_random_ordered(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_all_ok),           CASE(test_one_per_key),
-        CASE(test_down_and_back),    CASE(test_all_retry_disconnects),
-        CASE(test_retry_after),      CASE(test_one_key_fails),
-        CASE(test_never_dead_alone), CASE(test_dead_after_ten_failures),
-        CASE(test_many_keys_fail),   CASE(test_flood_of_one_key),
-        CASE(test_random),           CASE(test_random_ordered),
-        CASE(test_rate_limit),       CASE(test_whole_batches),
+        CASE(test_all_ok),
+        CASE(test_one_per_key),
+        CASE(test_down_and_back),
+        CASE(test_all_retry_disconnects),
+        CASE(test_retry_after),
+        CASE(test_one_key_fails),
+        CASE(test_never_dead_alone),
+        CASE(test_dead_after_ten_failures),
+        CASE(test_many_keys_fail),
+        CASE(test_flood_of_one_key),
+        CASE(test_random),
+        CASE(test_random_ordered),
+        CASE(test_rate_limit),
+        CASE(test_whole_batches),
         CASE(test_whole_batches_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
