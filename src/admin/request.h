@@ -17,6 +17,7 @@ struct admin_req;
 enum admin_route_flags {
     SEALED_BODY = 1,  /* encrypted: run sees it as plain text */
     SEALED_REPLY = 2, /* to be encrypted */
+    IN_TURN = 4,      /* waits for other changes of the settings: one at a time, not a worker each */
 };
 struct admin_route {
     const char *method, *name; /* "info": behind /minio/admin/v3/ */

@@ -3,11 +3,14 @@
 kills; what is secret stays so."""
 import json
 import re
+import threading
+import time
 
 import pytest
 from support.admin import Admin, decrypt, error_of, samples, token
 from support.mc import Mc, mc_binary
-from support.receiver import webhook_env
+from support.delivery import notify
+from support.receiver import Answer, Receiver, webhook_env
 from support.s3raw import arn, rule
 from support.wait import wait_for
 
@@ -183,3 +186,33 @@ def test_secrets_are_not_shown(make_server, tmp_path, receiver):
     for name, text in texts.items():
         for secret in [*secrets, server.password]:
             assert secret not in text, name
+
+
+def test_changes_that_wait_take_no_worker(make_server):
+    """A change waits for seconds on a receiver that hangs; others wait in line, and requests go on meanwhile."""
+    release = threading.Event()
+    with Receiver(lambda post: Answer(wait=release)) as receiver:
+        server = make_server().start()
+        admin = Admin(server)
+        assert admin.sealed("PUT", "set-config-kv", f"notify_webhook:1 endpoint={receiver.url}").status == 200
+        notify(server)
+        assert server.s3.put("events", "k", b"x").status == 200
+        receiver.wait_posts(1)
+        change = threading.Thread(target=admin.sealed, args=("PUT", "set-config-kv", "notify_webhook:1 comment=x"))
+        change.start()
+
+        def clear():
+            while change.is_alive():
+                Admin(server).request("DELETE", "clear-config-history-kv?restoreId=all")
+        others = [threading.Thread(target=clear) for _ in range(24)]
+        for t in others:
+            t.start()
+        slowest = 0.0
+        while change.is_alive():
+            began = time.monotonic()
+            assert server.s3.request("GET", "/events?list-type=2").status == 200
+            slowest = max(slowest, time.monotonic() - began)
+        release.set()
+        for t in (change, *others):
+            t.join()
+    assert slowest < 2
