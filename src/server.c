@@ -70,10 +70,14 @@ static void stop_signals(sigset_t *set)
     (void)sigaddset(set, SIGUSR1); /* our own: see service_asked */
 }
 
-/* Blocked before the first thread is made, so that every thread inherits it and only wait_for_end takes them. */
+/* Blocked before the first thread is made, so that every thread inherits it and only wait_for_end takes them. The alarm is
+ * not, also where the program was started anew out of the handler of one, in which it is. */
 static void prepare_signals(void)
 {
     sigset_t set;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGALRM);
+    (void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     stop_signals(&set);
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL);

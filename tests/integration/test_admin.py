@@ -268,6 +268,19 @@ def test_sigterm_during_a_restart_stops(make_server):
     assert server.wait_exit(20) == 0
 
 
+def test_the_alarm_of_a_stop_is_heard(make_server):
+    """Also by a server that one started anew out of that alarm's handler, where it is blocked."""
+    server = make_server()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+    try:
+        server.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+    with open(f"/proc/{server.process.pid}/status", encoding="ascii") as f:
+        blocked = next(int(line.split()[1], 16) for line in f if line.startswith("SigBlk:"))
+    assert not blocked & 1 << (signal.SIGALRM - 1)
+
+
 def test_dry_run_does_nothing(server, admin):
     for action in ("restart", "stop"):
         reply = admin.request("POST", f"service?action={action}&dry-run=true&type=2")
