@@ -33,9 +33,19 @@ static void put_variable(struct buf *b, const struct config_subsys *s, const str
     buf_char(b, '\n');
 }
 
+/* What may stand around a value so that it is read as it is: what begins with a quote would lose it, and one that a blank
+ * follows may end the value. */
+static const char *quote_for(struct str value)
+{
+    bool odd = value.n > 0 && (value.p[0] == '"' || value.p[0] == '\'');
+    if (!odd && !has_blank(value))
+        return "";
+    return str_find(value, STR("\" ")) >= 0 && str_chr(value, '\'') < 0 ? "'" : "\"";
+}
+
 static void put_pair(struct buf *b, const char *key, struct str value)
 {
-    const char *quote = has_blank(value) ? "\"" : "";
+    const char *quote = quote_for(value);
     buf_printf(b, "%s=%s", key, quote);
     put_line_text(b, value);
     buf_printf(b, "%s ", quote);

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "config/store.h"
+#include "config/stored.h"
 #include "subsys.h"
 
 struct house {
@@ -416,6 +417,37 @@ static void test_import(void **state)
                "client_cert= client_key= comment=\"a b\" \n");
 }
 
+/* Passwords may hold quotes: an export gives them back as they are. */
+static void test_quotes_in_export(void **state)
+{
+    struct house *h = *state;
+    static const struct {
+        const char *set, *value;
+    } cases[] = {
+        {"'\"both\"'", "\"both\""}, {"'\"first'", "\"first"},
+        {"\"'first\"", "'first"},   {"'a\" queue_limit=5'", "a\" queue_limit=5"},
+        {"a\"b", "a\"b"},           {"\"it's \"so\" here\"", "it's \"so\" here"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char text[200];
+        (void)snprintf(text, sizeof(text), "notify_webhook:q endpoint=http://h auth_token=%s comment=\"x y\"",
+                       cases[i].set);
+        set(h, text);
+        for (int round = 0; round < 2; round++) {
+            struct config_stored *now = config_snapshot(h->c);
+            struct str value = {0};
+            assert_true(
+                stored_get(stored_find(now, STR("notify_webhook"), STR("q")), STR("auth_token"), &value));
+            if (!str_eq_c(value, cases[i].value))
+                fail_msg("%s: %.*s", cases[i].set, STR_FMT(value));
+            config_stored_free(now);
+            char *all = x_strdup(export(h));
+            assert_int_equal(config_import(h->c, str_c(all), &h->why), CONFIG_OK);
+            free(all);
+        }
+    }
+}
+
 static void expect_help(struct house *h, const char *subsys, const char *key, bool env, const char *want)
 {
     buf_reset(&h->out);
@@ -527,6 +559,7 @@ int main(void)
         T(test_history),
         T(test_history_is_bounded),
         T(test_import),
+        T(test_quotes_in_export),
         T(test_help),
         T(test_tables),
         T(test_shown),
