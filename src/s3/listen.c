@@ -4,7 +4,8 @@
  * of events (event/listen.h); whenever its connection takes bytes, it is given what is behind that place.
  *
  * The listeners of a loop form a group. When there is something new the group makes a *pass* over them, in slices of a
- * millisecond, and leaves the loop to others for several times as long after each: however many listen, requests go on. */
+ * millisecond, and leaves the loop to others for several times as long after each: however many listen, requests go on. For
+ * the same reason only one of a group reads rows on a worker at a time. */
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -32,6 +33,9 @@ struct group {
     size_t n;
     struct buf lines; /* being gathered */
     int64_t next_slice_ns;
+    struct stream *waiting,
+        **waiting_last; /* for the rows: one of a group reads at a time, whoever else wants a worker */
+    bool reading;
     bool news; /* there is something that the pass at hand may not have seen */
 };
 
@@ -44,6 +48,8 @@ struct stream {
     uint64_t told;                          /* the place that the client knows */
     bool asked;                             /* http wants bytes */
     bool reading;                           /* a worker reads rows for it */
+    bool waits;                             /* it is in the group's line for that */
+    struct stream *behind;                  /* who is next in that line */
     bool entered, over;
     bool resume;
     struct listen_position resume_at;
@@ -81,7 +87,7 @@ static void push(struct stream *s, struct str bytes)
     http_push(s->r->http, bytes);
 }
 
-static void read_begin(struct stream *s);
+static void read_wanted(struct stream *s);
 
 static void beat(struct stream *s, int64_t now);
 
@@ -133,7 +139,7 @@ static void serve(struct stream *s)
         put_position(s, b, at);
         push(s, buf_view(b));
     } else if (behind) {
-        read_begin(s);
+        read_wanted(s);
     }
 }
 
@@ -145,9 +151,41 @@ static void read_job(struct s3_req *r)
     listen_read(r->s3->listen, &s->reader, &s->read);
 }
 
+static void line_up(struct group *g, struct stream *s)
+{
+    s->waits = true;
+    s->behind = NULL;
+    *g->waiting_last = s;
+    g->waiting_last = &s->behind;
+}
+
+static void leave_line(struct group *g, struct stream *s)
+{
+    struct stream **at = &g->waiting;
+    if (!s->waits)
+        return;
+    while (*at != s)
+        at = &(*at)->behind;
+    *at = s->behind;
+    if (g->waiting_last == &s->behind)
+        g->waiting_last = at;
+    s->waits = false;
+}
+
+/* The next one's turn. Who cannot take bytes now comes again when it can. */
+static void read_next(struct group *g)
+{
+    while (!g->reading && g->waiting) {
+        struct stream *s = g->waiting;
+        leave_line(g, s);
+        serve(s);
+    }
+}
+
 static void read_done(struct s3_req *r)
 {
     struct stream *s = stream_of(r);
+    struct group *g = s->group;
     struct listen_read read = s->read; /* the push may begin the next one */
     s->reading = false;
     if (!s->over && listen_settle(r->s3->listen, &s->reader, &read) && read.lines.len > 0) {
@@ -155,17 +193,24 @@ static void read_done(struct s3_req *r)
         push(s, buf_view(&read.lines));
     }
     buf_release(&read.lines);
-    int64_t now =
-        clock_mono_ms(); /* who looks through much that is not for it shows a sign of life between */
+    /* Who looks through much that is not for it shows a sign of life between. */
+    int64_t now = clock_mono_ms();
     if (s->asked && !s->over && now >= s->next_beat_ms)
         beat(s, now);
     else
         serve(s);
+    g->reading = false;
+    read_next(g);
 }
 
-static void read_begin(struct stream *s)
+static void read_wanted(struct stream *s)
 {
-    s->reading = true;
+    if (s->group->reading) {
+        if (!s->waits)
+            line_up(s->group, s);
+        return;
+    }
+    s->group->reading = s->reading = true;
     s->read = (struct listen_read){.enough = CHUNK};
     buf_init(&s->read.lines, CHUNK_MAX);
     s3_work(s->r, read_job, read_done);
@@ -267,6 +312,7 @@ static struct group *group_of(struct s3 *s3, struct loop *loop)
     struct group *g = x_calloc(1, sizeof *g);
     g->s3 = s3;
     g->station = (struct listen_station){.loop = loop, .task.fn = on_news};
+    g->waiting_last = &g->waiting;
     buf_init(&g->lines, CHUNK_MAX);
     BUG_ON(uv_timer_init(&loop->uv, &g->tick) != 0 || uv_timer_init(&loop->uv, &g->later) != 0);
     g->tick.data = g->later.data = g;
@@ -298,6 +344,7 @@ static void group_add(struct group *g, struct stream *s)
 
 static void group_remove(struct group *g, struct stream *s)
 {
+    leave_line(g, s);
     if (s->prev)
         s->prev->after = s->after;
     else

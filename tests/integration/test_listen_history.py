@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Listeners that come back, that are slow, and that are many."""
+import base64
+import hashlib
 import selectors
 import threading
 import time
@@ -337,3 +339,40 @@ def test_history_is_trimmed(make_server):
     server.stop()
     done = run("check", server.directory)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(SANITIZED, reason="measures time")
+def test_many_who_are_late_do_not_slow_requests(make_server):
+    """They look through all of the history at once, for nothing that is theirs; a listing, which needs a worker, goes on."""
+    server = make_server().start()
+    s3 = server.s3
+    s3.make_bucket("bkt")
+    gone = ("s3:ObjectRemoved:*",)
+    with Listener(server, "bkt", gone, ping=600) as l:
+        place = wait_for(lambda: l.position)
+    for n in range(40):
+        body = "".join(f"<Object><Key>{n}-{i}</Key></Object>" for i in range(1000))
+        body = f"<Delete><Quiet>true</Quiet>{body}</Delete>".encode()
+        md5 = base64.b64encode(hashlib.md5(body).digest()).decode()
+        assert s3.request("POST", "/bkt?delete=", body=body, headers=[("Content-MD5", md5)]).status == 200
+    late, slowest, end = [], [], threading.Event()
+
+    def list_all():
+        while not end.is_set():
+            began = time.monotonic()
+            assert s3.request("GET", "/bkt?list-type=2").status == 200
+            slowest.append(time.monotonic() - began)
+    lister = threading.Thread(target=list_all)
+    lister.start()
+    try:
+        late = [Listener(server, "bkt", gone, prefix="theirs/", resume=place, ping=600) for _ in range(300)]
+        s3.delete("bkt", "theirs/x")
+        for l in late:
+            l.wait(1, 60)
+            assert not l.missed
+    finally:
+        end.set()
+        lister.join()
+        for l in late:
+            l.close()
+    assert max(slowest) < 0.5 * SCALE, f"a listing took {max(slowest):.2f} s"
