@@ -177,28 +177,42 @@ static struct listen_event *event_new(const struct listen_put *p, struct listen_
     return e;
 }
 
-/* Under the mutex. Where the history can be cut later; true when there is a new place. */
-static bool add_mark(struct listen *l, struct listen_position at)
+/* Events from one mark to the next. */
+static uint64_t segment_of(const struct listen *l)
 {
     uint64_t segment = l->keep / SEGMENTS;
     segment = segment < 1 ? 1 : segment > SEGMENT_MAX ? SEGMENT_MAX : segment;
+    /* With a long history the marks lie further apart than that. */
+    return l->keep / (MARKS - 32) > segment ? l->keep / (MARKS - 32) : segment;
+}
+
+/* Under the mutex. Where the history can be cut later; true when there is a new place. */
+static bool add_mark(struct listen *l, struct listen_position at)
+{
+    uint64_t segment = segment_of(l);
     if (l->keep == 0) {
         l->mark[0] = at;
         l->n_marks = 1;
         return false;
     }
-    /* With a long history the marks lie further apart than a segment. */
-    if (l->keep / (MARKS - 32) > segment)
-        segment = l->keep / (MARKS - 32);
     if (l->n_marks == MARKS || at.count - l->mark[l->n_marks - 1].count < segment)
         return false;
     l->mark[l->n_marks++] = at;
     return true;
 }
 
+uint64_t listen_unmarked(const struct listen *l)
+{
+    uint64_t segment = segment_of(l), from = l->n_marks > 0 ? l->mark[0].count : 0;
+    bool gap = l->n_marks == 1 || (l->n_marks > 1 && l->mark[1].count - from > segment);
+    return l->keep > 0 && gap && l->published.count >= from + l->keep + segment ? l->published.count - l->keep
+                                                                                : 0;
+}
+
 bool listen_trim_due(const struct listen *l)
 {
-    return l->recording && l->n_marks > 1 && l->published.count >= l->mark[1].count + l->keep;
+    return l->recording &&
+           ((l->n_marks > 1 && l->published.count >= l->mark[1].count + l->keep) || listen_unmarked(l) > 0);
 }
 
 /* On the committer's thread, once the batch is durable. */

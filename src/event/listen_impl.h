@@ -66,7 +66,10 @@ void listen_begin_at(struct listen *l, uint64_t seq);
 bool listen_load(struct listen *l, struct err *e);
 /* Fills marks, since and mask from a row; *kept: rows were. False when malformed. */
 bool listen_decode_state(struct str in, struct listen *l, bool *kept);
-bool listen_trim_due(const struct listen *l); /* under the mutex */
+bool listen_trim_due(const struct listen *l); /* under the mutex, as is the next */
+/* Events came more quickly than the thread cuts, and all marks were used up: the count at which the history is to be cut where
+ * there is no mark. 0: there is no need. */
+uint64_t listen_unmarked(const struct listen *l);
 
 /* listen_keep.c */
 void *listen_thread(void *arg);

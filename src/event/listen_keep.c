@@ -115,6 +115,27 @@ static void count_lost(struct listen *l, struct listen_position floor)
     mutex_unlock(&l->mutex);
 }
 
+/* Moves mark[0] to the row with that count. False: there is no such row. */
+static bool mark_row(struct listen *l, struct listen_position from, uint64_t count)
+{
+    struct row_key first = listen_key(from.seq + 1);
+    struct kv_scan *scan = kv_scan_open(l->kv, KV_QUEUE, row_key_str(&first), STR("i"));
+    struct listen_position at = from, row = from;
+    struct outbox_row event;
+    struct str key, value;
+    while (kv_scan_next(scan, &key, &value) && listen_key_seq(key, &row.seq) &&
+           listen_row_decode(value, &row.count, &event) && row.count <= count)
+        at = row;
+    kv_scan_close(scan);
+    mutex_lock(&l->mutex);
+    bool same = l->mark[0].seq == from.seq; /* else the history began anew */
+    if (same && at.seq > from.seq && (l->n_marks == 1 || at.seq < l->mark[1].seq))
+        l->mark[0] = at;
+    bool moved = !same || l->mark[0].seq > from.seq;
+    mutex_unlock(&l->mutex);
+    return moved;
+}
+
 static void trim(struct listen *l)
 {
     mutex_lock(&l->mutex);
@@ -124,8 +145,14 @@ static void trim(struct listen *l)
     l->n_marks -= drop;
     memmove(l->mark, l->mark + drop, l->n_marks * sizeof(l->mark[0]));
     struct listen_position floor = l->mark[0];
+    uint64_t unmarked = listen_unmarked(l);
     bool rows = l->keep > 0; /* else readers are in the tail, or listen_take moves them */
     l->leftover = false;
+    mutex_unlock(&l->mutex);
+    if (unmarked > 0 && !mark_row(l, floor, unmarked))
+        l->broken = true; /* its rows are damaged; belfry check says so */
+    mutex_lock(&l->mutex);
+    floor = l->mark[0];
     mutex_unlock(&l->mutex);
     if (rows)
         count_lost(l, floor);

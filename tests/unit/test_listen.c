@@ -384,6 +384,33 @@ static void test_changing_the_length(void **state)
     close_bench(&b);
 }
 
+static void let_trim(struct bench *b, bool may)
+{
+    mutex_lock(&b->l->mutex);
+    b->l->broken = !may;
+    cond_signal(&b->l->cond);
+    mutex_unlock(&b->l->mutex);
+}
+
+/* Events come more quickly than the history is cut: all marks are used up, and it has to be as short as ever all the same. */
+static void test_no_marks_left(void **state)
+{
+    (void)state;
+    struct bench b;
+    struct listen_reader slow;
+    open_bench(&b, 10, 0);
+    join(&b, &slow, PUTS, NULL);
+    let_trim(&b, false);
+    put(&b, 1000);
+    let_trim(&b, true);
+    WAIT_FOR(history(&b) <= 12);
+    uint64_t lost = missed(&b, &slow, NULL);
+    assert_int_equal(lost + (uint64_t)drain(&b, &slow, (int)lost), 1000);
+    assert_true(history(&b) >= 10);
+    part(&b, &slow);
+    close_bench(&b);
+}
+
 /* Rows that nobody can read any more go: when the history is switched off, and when that, or a cut, was left half done. */
 static void test_nothing_is_left(void **state)
 {
@@ -570,6 +597,7 @@ int main(void)
         cmocka_unit_test(test_wide_events_leave_the_tail),
         cmocka_unit_test(test_no_history),
         cmocka_unit_test(test_changing_the_length),
+        cmocka_unit_test(test_no_marks_left),
         cmocka_unit_test(test_nothing_is_left),
         cmocka_unit_test(test_reads_are_bounded),
         cmocka_unit_test(test_kinds_that_came_later),
