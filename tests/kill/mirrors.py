@@ -31,6 +31,10 @@ class Entry:
     def identity(self):
         return self.number, self.key
 
+    @property
+    def place(self):
+        return self.sequencer, self.number or 0
+
 
 class Mirrors:
     """The Redis of one run."""
@@ -105,7 +109,7 @@ class Mirrors:
         allowed = BATCH * (run.kills + self.kills + 1)
         if repeats > allowed:
             run.journal.problem(f"{repeats} repeats in Redis' list, more than {allowed}")
-        self.check_hash(run, {key: max(e.sequencer for e in es) for key, es in by_key.items()})
+        self.check_hash(run, {key: max(e.place for e in es) for key, es in by_key.items()})
         run.log(f"Redis: {len(entries)} events, {repeats} repeats, killed {self.kills} times itself")
         return len(entries)
 
@@ -122,7 +126,8 @@ class Mirrors:
             wrong = sorted(f for f in set(found) | set(objects) if found.get(f) != objects.get(f))
             run.journal.problem(f"Redis' hash differs from the objects in {len(wrong)} keys: {wrong[:10]}")
         for field, record in self.redis.hash(HASH).items():
-            if record["s3"]["object"]["sequencer"] != last.get(field.removeprefix(f"{BUCKET}/")):
+            place = record["s3"]["object"]["sequencer"], int(record["source"]["userAgent"].removeprefix("op-"))
+            if place != last.get(field.removeprefix(f"{BUCKET}/")):
                 run.journal.problem(f"Redis' hash has another event of {field} than the last")
 
     def check_quiet(self, run, entries):

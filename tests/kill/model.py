@@ -8,9 +8,12 @@ import itertools
 import threading
 
 PUT, COPY, DELETE, MULTI, PARTS = "put", "copy", "delete", "multi-delete", "multipart upload"
+TAG, UNTAG, MAKE, REMOVE = "put tags", "delete tags", "make bucket", "remove bucket"
 EVENTS = {PUT: {"s3:ObjectCreated:Put"}, COPY: {"s3:ObjectCreated:Copy"},
           DELETE: {"s3:ObjectRemoved:Delete", "s3:ObjectRemoved:NoOP"}, MULTI: {"s3:ObjectRemoved:Delete"},
-          PARTS: {"s3:ObjectCreated:CompleteMultipartUpload"}}
+          PARTS: {"s3:ObjectCreated:CompleteMultipartUpload"},
+          TAG: {"s3:ObjectCreated:PutTagging"}, UNTAG: {"s3:ObjectCreated:DeleteTagging"},
+          MAKE: {"s3:BucketCreated:*"}, REMOVE: {"s3:BucketRemoved:*"}}
 
 # What became of an operation. MAYBE: no answer; after the restart it turns out to have
 # happened or not where the key has one writer only, and stays MAYBE where it has several.
@@ -46,15 +49,21 @@ class Content:
 
 
 class Op:
-    """One change of one key. before, after: the state of the key (an Op that wrote it, or None for absent)."""
+    """One change of one key. before, after: the state of the key (an Op that wrote it, or None for absent). writer: the
+    number in the object's metadata; tag: the value of its one tag, or None."""
 
-    def __init__(self, number, kind, key, content=None, before=None, shared=False):
+    def __init__(self, number, kind, key, content=None, before=None, shared=False, writer=None, tag=None):
         self.number, self.kind, self.key, self.content = number, kind, key, content
         self.before, self.shared = before, shared
+        self.writer, self.tag = writer or number, tag
         self.after = self if content is not None else None
         self.status = PENDING
         self.detail = None
         self.looked_at = False
+
+    @property
+    def identity(self):
+        return self.number, self.key
 
     def __repr__(self):
         return f"<{self.kind} {self.key} op {self.number} {self.status}{' ' + self.detail if self.detail else ''}>"
@@ -63,14 +72,14 @@ class Op:
 class Journal:
     """All operations of a run, by (request number, key)."""
 
-    def __init__(self):
-        self._numbers = itertools.count(1)
+    def __init__(self, numbers=None):
+        self.numbers = numbers or itertools.count(1)
         self.lock = threading.Lock()
         self.ops = {}
         self.problems = []
 
     def number(self):
-        return next(self._numbers)
+        return next(self.numbers)
 
     def begin(self, op):
         """Before the request is sent: no event may arrive of an operation that is not written down."""

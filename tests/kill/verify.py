@@ -4,7 +4,7 @@ import json
 
 from support.s3raw import key_path
 
-from .model import ACKED, EVENTS, HAPPENED, MAYBE, NOT, REFUSED
+from .model import ACKED, EVENTS, HAPPENED, MAYBE, NOT, REFUSED, TAG, UNTAG
 from .workers import BUCKET, check_object
 
 
@@ -17,21 +17,37 @@ def resolve_and_check(run):
     with run.server.raw(timeout=60) as conn:
         for state, keys in run.owned():
             for key in keys:
-                conn.send(run.server.s3.build("GET", key_path(BUCKET, key), [("User-Agent", "op-0")]))
-                settle(run, state, key, pending.get(key), conn.reply())
+                reply, tag = look(run, conn, key)
+                settle(run, state, key, pending.get(key), lambda op: check_object(reply, op) or check_tag(tag, op))
 
 
-def settle(run, state, key, op, reply):
+def look(run, conn, key):
+    """The object, and the value of its tag (None: it has none)."""
+    path, agent, tag = key_path(BUCKET, key), [("User-Agent", "op-0")], None
+    conn.send(run.server.s3.build("GET", path, agent))
+    reply = conn.reply()
+    if reply.get("x-amz-tagging-count"):
+        conn.send(run.server.s3.build("GET", path + "?tagging", agent))
+        tag = conn.reply().xml.findtext(".//Value")
+    return reply, tag
+
+
+def check_tag(tag, op):
+    wanted = op.tag if op else None
+    return None if tag == wanted else f"should have the tag {wanted} of {op}, has {tag}"
+
+
+def settle(run, state, key, op, check):
     if op is not None:
         op.looked_at = True
     else:
-        problem = check_object(reply, state.get(key))
+        problem = check(state.get(key))
         if problem:
             run.journal.problem(f"after restart {run.restarts}: {key}: {problem}")
         return
-    before, after = check_object(reply, op.before), check_object(reply, op.after)
+    before, after = check(op.before), check(op.after)
     if before is None and after is None:
-        return                                          # absent before and after: no way to tell, and no need
+        return                                          # the same before and after: no way to tell, and no need
     if after is None:
         op.status = HAPPENED
         if op.after is None:
@@ -61,6 +77,11 @@ class Delivery:
     @property
     def identity(self):
         return self.number, self.key
+
+    @property
+    def place(self):
+        """Among the events of its key. A change of tags carries the sequencer of the object; such keys have one writer."""
+        return self.sequencer, self.number or 0
 
 
 def missing_events(run):
@@ -102,7 +123,12 @@ def check_one(run, d):
         run.journal.problem(f"delivered, but never asked for: {d.event} {d.key} op {d.number}")
     elif op.status in (NOT, REFUSED):
         run.journal.problem(f"delivered, but {op.status}: {d.event} {op}")
-    elif d.event not in EVENTS[op.kind]:
+    else:
+        check_kind(run, op, d)
+
+
+def check_kind(run, op, d):
+    if d.event not in EVENTS[op.kind]:
         run.journal.problem(f"{op} delivered as {d.event}")
     elif op.content is not None and d.etag != op.content.etag:
         run.journal.problem(f"{op} delivered with the ETag of other bytes")
@@ -110,15 +136,15 @@ def check_one(run, d):
 
 def check_order(run, key, ds):
     """First deliveries in the order of the sequencer; the last delivery is the last event."""
-    seen, last = set(), ""
+    seen, last = set(), ("", 0)
     for d in ds:
         if d.identity in seen:
             continue
         seen.add(d.identity)
-        if d.sequencer <= last:
+        if d.place <= last:
             run.journal.problem(f"{key}: first delivery of op {d.number} ({d.sequencer}) after {last}")
-        last = d.sequencer
-    if ds[-1].sequencer != max(d.sequencer for d in ds):
+        last = d.place
+    if ds[-1].place != max(d.place for d in ds):
         run.journal.problem(f"{key}: its last delivery is not of its last event")
 
 
@@ -133,7 +159,7 @@ def check_owned_history(run, by_key):
             number = sequencers.get((op.number, key))
             if number is None:
                 continue
-            if number <= last:
+            if number < last or number == last and op.kind not in (TAG, UNTAG):
                 run.journal.problem(f"{op} has sequencer {number}, {last_op} before it {last}")
             last, last_op = number, op
 

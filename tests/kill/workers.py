@@ -8,7 +8,7 @@ import threading
 from support.rawhttp import ConnectionEnded
 from support.s3raw import key_path
 
-from .model import ACKED, COPY, DELETE, MAYBE, MULTI, PARTS, PUT, REFUSED, Content, Op
+from .model import ACKED, COPY, DELETE, MAYBE, MULTI, PARTS, PUT, REFUSED, TAG, UNTAG, Content, Op
 
 BUCKET = "kills"
 INLINE, FILE = (0, 20_000), (900_000, 2_100_000)
@@ -21,6 +21,8 @@ class Gone(Exception):
 
 class Worker(threading.Thread):
     """One connection, one request after the other, until the server is gone or stop is set."""
+
+    bucket = BUCKET
 
     def __init__(self, run, name, random):
         super().__init__(name=name, daemon=True)
@@ -41,7 +43,7 @@ class Worker(threading.Thread):
     def request(self, method, key, number, headers=(), body=b"", target=None):
         pairs = [("User-Agent", f"op-{number}"), *headers]
         try:
-            self.conn.send(self.s3.build(method, target or key_path(BUCKET, key), pairs, body))
+            self.conn.send(self.s3.build(method, target or key_path(self.bucket, key), pairs, body))
             reply = self.conn.reply(method)
         except (OSError, ConnectionEnded) as e:
             raise Gone() from e
@@ -91,7 +93,8 @@ class Owner(Worker):
 
     def step(self):
         actions = [(self.put_inline, 40), (self.put_file, 8), (self.delete, 14), (self.multi_delete, 6), (self.copy_move, 12),
-                   (self.read, 14), (self.refused_put, 3), (self.change_metadata, 3), (self.upload_in_parts, 6)]
+                   (self.read, 14), (self.refused_put, 3), (self.change_metadata, 3), (self.upload_in_parts, 6),
+                   (self.tag, 10)]
         self.random.choices([a for a, _ in actions], [w for _, w in actions])[0]()
 
     def settle(self, op):
@@ -170,7 +173,7 @@ class Owner(Worker):
 
     def copy(self, source, key):
         origin = self.state[source]
-        op = Op(self.journal.number(), COPY, key, origin.content, self.state.get(key))
+        op = Op(self.journal.number(), COPY, key, origin.content, self.state.get(key), tag=origin.tag)
         headers = [("x-amz-copy-source", key_path(BUCKET, source)), ("x-amz-metadata-directive", "REPLACE"),
                    ("x-amz-meta-op", str(op.number))]
         if self.change([op], "PUT", key, headers=headers):
@@ -196,6 +199,18 @@ class Owner(Worker):
             key = self.random.choice(list(self.state))
             self.copy(key, key)
 
+    def tag(self):
+        """Set an object's tag, or take it away; its bytes and its metadata stay."""
+        if not self.state:
+            return
+        key, number = self.random.choice(list(self.state)), self.journal.number()
+        before = self.state[key]
+        tag = str(number) if self.random.random() < 0.7 else None
+        op = Op(number, TAG if tag else UNTAG, key, before.content, before, writer=before.writer, tag=tag)
+        body = f"<Tagging><TagSet><Tag><Key>op</Key><Value>{tag}</Value></Tag></TagSet></Tagging>" if tag else ""
+        if self.change([op], "PUT" if tag else "DELETE", key, target=key_path(BUCKET, key) + "?tagging", body=body.encode()):
+            self.settle(op)
+
     def read(self):
         key = self.random.choice(self.inline + self.files)
         problem = check_object(self.request("GET", key, 0), self.state.get(key))
@@ -209,8 +224,10 @@ def check_object(reply, op):
         return None if reply.status == 404 else f"should be absent: {reply.status}, op {reply.get('x-amz-meta-op')}"
     if reply.status != 200:
         return f"should be of {op}: {reply.status} {reply.code}"
-    if reply.get("x-amz-meta-op") != str(op.number):
-        return f"should be of {op}, is of op {reply.get('x-amz-meta-op')}"
+    if reply.get("x-amz-meta-op") != str(op.writer):
+        return f"should be of op {op.writer}, as {op}, is of op {reply.get('x-amz-meta-op')}"
+    if reply.get("x-amz-tagging-count") != (None if op.tag is None else "1"):
+        return f"{op}: {reply.get('x-amz-tagging-count')} tags, should be {op.tag}"
     if reply.body != op.content.body:
         return f"{op}: the bytes are not those that were put ({len(reply.body)} of {op.content.size})"
     return None
