@@ -24,8 +24,7 @@ def test_kills(tmp_path):
         problems = run.run()
     finally:
         run.server.kill()
-        run.receiver.stop()
-        run.mirrors.stop()
+        run.stop_receivers()
     assert not problems, f"BELFRY_SEED={SEED}: " + "\n".join(problems[:30])
     shutil.rmtree(run.server.directory, ignore_errors=True)
 
@@ -64,8 +63,7 @@ def test_a_missing_safeguard_is_seen(tmp_path, name):
             problems = run.run()
         finally:
             run.server.kill()
-            run.receiver.stop()
-        run.mirrors.stop()
+            run.stop_receivers()
         if problems:
             print(f"{name}: seen by run {attempt + 1}: {problems[0]}")
             return

@@ -26,6 +26,8 @@ from support.server import Server, run as run_program       # noqa: E402
 from support.wait import SCALE, wait_for                    # noqa: E402
 
 from kill import chaos, verify                              # noqa: E402
+from kill.changes import Changes                            # noqa: E402
+from kill.listening import Ear                              # noqa: E402
 from kill.mirrors import Mirrors                             # noqa: E402
 from kill.model import Journal                              # noqa: E402
 from kill.workers import BUCKET, Owner, Reader, Sharer      # noqa: E402
@@ -47,6 +49,7 @@ class KillRun:
         self.mirrors = Mirrors(directory)
         env = dict(webhook_env(self.receiver, queue_dir=self.queue_dir), **self.mirrors.env, **(extra_env or {}))
         self.server = Server(os.path.join(directory, "data"), env=env, binary_path=binary_path)
+        self.changes, self.ear = Changes(self), Ear(self)
         self.points = chaos.crash_points(binary_path)
         self.states = [{} for _ in range(OWNERS)]
         self.stop_workers = threading.Event()
@@ -75,7 +78,7 @@ class KillRun:
         def seeded():
             return random.Random(self.random.random())
         return ([Owner(self, i, seeded()) for i in range(OWNERS)] + [Sharer(self, i, seeded()) for i in range(SHARERS)] +
-                [Reader(self, i, seeded()) for i in range(READERS)])
+                [Reader(self, i, seeded()) for i in range(READERS)] + self.changes.workers(seeded))
 
     def leave_queue_files(self):
         """Files as another server leaves them: taken in at the next start, whatever happens then."""
@@ -117,6 +120,8 @@ class KillRun:
         self.server.kill()
         wait_for(lambda: not self.receiver._open, 20, "the receiver's old connections to end")
         self.mirrors.bury()
+        self.changes.bury()
+        self.ear.end_round()
         self.server.check_log()
 
     # -- the run --------------------------------------------------------------------
@@ -128,7 +133,7 @@ class KillRun:
         if death.point:
             self.check_or_died(death)
         else:
-            verify.resolve_and_check(self)
+            self.look()
         if self.server.process is None:
             self.log(f"round {number}: died while it was looked at, {death}")
             return
@@ -152,10 +157,15 @@ class KillRun:
         self.log(f"round {number}: receiver {weather.mood}, killed {death}"
                  f"{'' if by_itself or not death.point else ' (not reached)'}, {self.requests - before} requests, {len(self.receiver.posts)} posts so far")
 
+    def look(self):
+        verify.resolve_and_check(self)
+        self.changes.resolve()
+        self.ear.begin_round()
+
     def check_or_died(self, death):
         """The look at the objects may itself pass the point at which the server is to die."""
         try:
-            verify.resolve_and_check(self)
+            self.look()
         except Exception:                               # noqa: BLE001 - whatever it was, it is a death or a fault
             wait_for(lambda: self.server.process.poll() is not None, 5, f"the death {death} that broke the look")
             self.bury()
@@ -169,6 +179,8 @@ class KillRun:
         self.server.s3.make_bucket(BUCKET)
         reply = self.server.s3.set_rules(BUCKET, rule(arn("1"), "s3:ObjectCreated:*", "s3:ObjectRemoved:*"), *self.mirrors.rules)
         assert reply.status == 200, reply
+        self.changes.begin()
+        self.ear.begin()
         self.server.stop()
         for number in range(1, self.kills + 1):
             self.round(number)
@@ -181,7 +193,7 @@ class KillRun:
         chaos.open_port(self.receiver)
         self.server.start(deadline=30)
         self.restarts += 1
-        verify.resolve_and_check(self)
+        self.look()
         try:
             wait_for(lambda: not verify.missing_events(self) and self.all_taken(), self.patience, "every event to arrive")
         except AssertionError:
@@ -189,18 +201,26 @@ class KillRun:
             self.journal.problem(f"{len(lost)} events never arrived: {verify.tell_missing(self, lost)}")
             if not self.all_taken():
                 self.journal.problem("an event of a queue file never arrived")
-        in_redis = self.mirrors.check(self)
+        in_redis, changing = self.mirrors.check(self), self.changes.check()
+        self.ear.check()
         self.quiet_restart()
         self.mirrors.check_quiet(self, in_redis)
+        if len(self.changes.receiver.posts) != changing:
+            self.journal.problem("deliveries to the changing target again after a clean restart")
         repeats = verify.check_events(self)
         allowed = IN_FLIGHT * (self.kills + self.cuts + 1)
         if repeats > allowed:
             self.journal.problem(f"{repeats} repeats, more than the {allowed} that can have been in flight")
         self.server.stop()
         self.check_directory()
-        self.receiver.stop()
+        self.stop_receivers()
         self.log(f"{self.requests} requests, {len(self.journal.ops)} changes, {len(self.receiver.posts)} posts, "
                  f"{repeats} repeats, {self.restarts} starts, {len(self.journal.problems)} problems")
+
+    def stop_receivers(self):
+        self.receiver.stop()
+        self.changes.receiver.stop()
+        self.mirrors.stop()
 
     def all_taken(self):
         return self.taken <= {d.key for d in self.deliveries() if d.bucket == "taken" and d.accepted}
@@ -236,7 +256,8 @@ def main():
     except subprocess.SubprocessError as e:
         problems = [str(e)]
     finally:
-        run.mirrors.stop()
+        run.server.kill()
+        run.stop_receivers()
     for p in problems:
         print("PROBLEM", p)
     if problems:

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A client that listens on everything across all kills, and goes on each time where it was told that it is. What it has
+behind the last position it throws away, to be told it again: so it must hear of every change once and in order."""
+from support.listener import Listener
+from support.wait import wait_for
+
+from .model import ACKED, HAPPENED, NOT, REFUSED
+from .verify import check_kind
+from .workers import BUCKET
+
+EVENTS = ("s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:BucketCreated:*", "s3:BucketRemoved:*", "s3:ObjectAccessed:*")
+
+
+class Heard:
+    """One event, as verify looks at deliveries."""
+
+    def __init__(self, record):
+        thing = record["s3"]["object"]
+        self.event, self.bucket = record["eventName"], record["s3"]["bucket"]["name"]
+        # keys of the main bucket are noted without it, those of others with it
+        self.key = thing["key"] if self.bucket == BUCKET else self.bucket + ("/" + thing["key"] if thing["key"] else "")
+        agent = record["source"]["userAgent"]
+        self.number = int(agent[3:]) if agent.startswith("op-") else None
+        self.sequencer, self.etag = thing["sequencer"], thing.get("eTag")
+        self.request = record["responseElements"]["x-amz-request-id"]
+
+    @property
+    def identity(self):
+        return self.number, self.key
+
+    @property
+    def read(self):
+        return self.event.startswith("s3:ObjectAccessed:")
+
+    def __repr__(self):
+        return f"{self.event} {self.key} op {self.number} {self.sequencer}"
+
+
+class Ear:
+    """That client."""
+
+    def __init__(self, run):
+        self.run, self.place, self.listener = run, None, None
+        self.heard, self.again = [], []         # what is behind it for good; changes that it was told and threw away
+        self.reads = self.rounds = self.thrown = 0
+
+    def begin(self):
+        """Before the first change: a place to come back to."""
+        with Listener(self.run.server, events=EVENTS) as listener:
+            self.place = wait_for(lambda: listener.position)
+
+    def begin_round(self):
+        self.listener = Listener(self.run.server, events=EVENTS, resume=self.place)
+        self.rounds += 1
+
+    def end_round(self):
+        """The server is dead: what came until then."""
+        if self.listener is not None:
+            self.listener.close()
+            self.take(self.listener.lines)
+        self.listener = None
+
+    def take(self, lines):
+        open_ones, told = [], []
+        for line in lines:
+            if line["Records"]:
+                open_ones.append(Heard(line["Records"][0]))
+                told.append(open_ones[-1])
+            elif "Position" in line:
+                self.place = line["Position"]
+                self.heard += [h for h in open_ones if not h.read]
+                self.reads += sum(h.read for h in open_ones)
+                open_ones = []
+            if "Missed" in line:
+                self.run.journal.problem(f"a listener missed {line['Missed']} events")
+        told = [h.request for h in told if not h.read]
+        if any(a != b for a, b in zip(told, self.again)):
+            self.run.journal.problem("a listener was told other events than before behind the same position")
+        # It may have been told less than before, or nothing: then it still waits for the rest.
+        rest = [h.request for h in open_ones if not h.read]
+        committed = len(told) - len(rest)
+        self.again = max(rest, self.again[committed:], key=len)
+        self.thrown += len(rest)
+
+    def missing(self):
+        got = {h.identity for h in self.heard} | {Heard(r).identity for r in self.listener.records}
+        return [op for ops in (self.run.journal.ops, self.run.changes.book.ops) for op in ops.values()
+                if op.status in (ACKED, HAPPENED) and op.identity not in got]
+
+    def check(self):
+        """While the server runs, after the last round."""
+        problem = self.run.journal.problem
+        try:
+            wait_for(lambda: not self.missing(), self.run.patience, "the listener to hear of everything")
+            wait_for(lambda: "Position" in self.listener.lines[-1], self.run.patience, "the listener's last position")
+        except AssertionError:
+            problem(f"a listener never heard of {len(self.missing())} changes: {self.missing()[:10]}")
+        self.end_round()
+        requests, last, known = set(), {}, dict(self.run.journal.ops)
+        known.update(self.run.changes.book.ops)
+        for h in self.heard:
+            if (h.request, h.key) in requests:
+                problem(f"a listener was told twice: {h}")
+            requests.add((h.request, h.key))
+            place = h.sequencer, h.number or 0
+            if place <= last.get(h.key, ("", 0)):
+                problem(f"a listener was told {h} after {last[h.key]}")
+            last[h.key] = place
+            op = known.get(h.identity)
+            if op is None or op.status in (NOT, REFUSED):
+                problem(f"a listener was told what did not happen: {h}, {op}")
+            else:
+                check_kind(self.run, op, h)
+        self.run.log(f"listener: {len(self.heard)} changes and {self.reads} reads heard in {self.rounds} connections, "
+                     f"{self.thrown} told again behind a position")
