@@ -2,10 +2,14 @@
 """Every error that an operation can give, one row each: status, code, and the document around it. Errors of the signature
 itself are in test_s3_auth, of framing in test_http_table, of a full or failing disk in test_storage."""
 import base64
+import glob
 import hashlib
+import os
+import re
 import urllib.parse
 
 import pytest
+from support.server import ROOT
 from support.sigv4 import UNSIGNED
 
 MD5 = base64.b64encode(hashlib.md5(b"hello").digest()).decode()
@@ -159,6 +163,43 @@ def test_anonymous(server, held):
             c.send(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             reply = c.reply()
         assert (reply.status, reply.code) == (status, code), reply
+
+
+def test_another_region(make_server):
+    server = make_server(env={"MINIO_REGION": "eu-test-1"}, region="eu-test-1").start()
+    body = b"<CreateBucketConfiguration><LocationConstraint>%s</LocationConstraint></CreateBucketConfiguration>"
+    reply = server.s3.request("PUT", "/elsewhere", body=body % b"us-west-2")
+    assert (reply.status, reply.code) == (400, "InvalidRegion")
+    assert server.s3.request("HEAD", "/elsewhere").status == 404
+    assert server.s3.request("PUT", "/here-then", body=body % b"eu-test-1").status == 200
+
+
+@pytest.mark.long
+def test_a_body_that_does_not_come(s3, held):
+    """Told after a minute."""
+    with s3.server.raw(timeout=90) as c:
+        head = s3.build("PUT", f"/{held}/x", payload_hash=UNSIGNED, length=False)
+        c.send(head[:-2] + b"Content-Length: 5\r\n\r\nhe")
+        reply = c.reply()
+    assert (reply.status, reply.code) == (400, "RequestTimeout")
+    assert held_only(s3, held)
+
+
+UNTESTED = {
+    "NotModified": "304 has no body (test_s3_conditional)",
+    "XMinioServerNotInitialized": "a listener that comes in the milliseconds of a stop",
+}
+
+
+def test_every_code_of_the_table_has_a_test():
+    with open(os.path.join(ROOT, "src", "s3", "error.h"), encoding="utf-8") as f:
+        codes = {c for c in re.findall(r'X\(\w+, \d+, "(\w*)"', f.read()) if c}
+    assert len(codes) > 50
+    tests = ""
+    for path in glob.glob(os.path.join(os.path.dirname(os.path.abspath(__file__)), "test_*.py")):
+        with open(path, encoding="utf-8") as f:
+            tests += f.read()
+    assert {c for c in codes if not re.search(rf'\b{c}"', tests)} == set() and set(UNTESTED) <= codes
 
 
 OVERRIDES = [("content-type", "text/x"), ("content-language", "de"), ("expires", "Thu, 01 Dec 2037 16:00:00 GMT"),
