@@ -10,10 +10,7 @@ from support.clients import Client, make_tree, read_tree
 
 @pytest.fixture
 def aws(server, tmp_path):
-    config = tmp_path / "config"        # without it version 1 presigns with Signature Version 2 for us-east-1
-    config.write_text("[default]\ns3 =\n  signature_version = s3v4\n", encoding="ascii")
     return Client("aws", tmp_path / "home", {
-        "AWS_CONFIG_FILE": str(config),
         "AWS_ACCESS_KEY_ID": server.user, "AWS_SECRET_ACCESS_KEY": server.password, "AWS_REGION": "us-east-1",
         "AWS_ENDPOINT_URL": server.endpoint, "AWS_EC2_METADATA_DISABLED": "true", "AWS_PAGER": ""})
 
