@@ -92,6 +92,13 @@ def test_access(make_server, redis, tmp_path, how):
         assert key == b"bucketevents"
         names.append(Item(item).event)
     assert names[0] == "s3:ObjectCreated:Put"
+    for end in (guide.server.restart, lambda: (guide.server.kill(), guide.server.start())):
+        redis("DEL", "bucketevents")                        # what was in flight at the kill may come again
+        end()
+        guide.mc("cp", guide.photo(), "myminio/images/again.jpg")
+        guide.mc("rm", "myminio/images/again.jpg")
+        wait_for(lambda: [i.event for i in redis.list("bucketevents")][-1:] == ["s3:ObjectRemoved:Delete"], 20, "the removal")
+        assert "s3:ObjectCreated:Put" in [i.event for i in redis.list("bucketevents")]
 
 
 def test_redis_offline(make_server, redis, tmp_path):
