@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A client that listens on everything across all kills, and goes on each time where it was told that it is. What it has
-behind the last position it throws away, to be told it again: so it must hear of every change once and in order."""
+"""A client that listens on everything across all kills, and goes on each time where it was told that it is, or was some
+time ago. What it has behind that position it throws away, to be told the same again: so it must hear of every change once
+and in order."""
+import random
+
 from support.listener import Listener
 from support.wait import wait_for
 
@@ -40,18 +43,28 @@ class Ear:
     """That client."""
 
     def __init__(self, run):
-        self.run, self.place, self.listener = run, None, None
+        self.run, self.listener, self.random = run, None, random.Random(f"ear {run.seed}")
+        self.places = []                        # each position it was told, and how much it had heard there
         self.heard, self.again = [], []         # what is behind it for good; changes that it was told and threw away
         self.reads = self.rounds = self.thrown = 0
 
     def begin(self):
         """Before the first change: a place to come back to."""
         with Listener(self.run.server, events=EVENTS) as listener:
-            self.place = wait_for(lambda: listener.position)
+            self.places.append((wait_for(lambda: listener.position), 0))
 
     def begin_round(self):
-        self.listener = Listener(self.run.server, events=EVENTS, resume=self.place)
+        if self.random.random() < 0.4:
+            self.go_back(self.random.randrange(len(self.places)) if self.random.random() < 0.3 else max(0, len(self.places) - 10))
+        self.listener = Listener(self.run.server, events=EVENTS, resume=self.places[-1][0])
         self.rounds += 1
+
+    def go_back(self, index):
+        del self.places[index + 1:]
+        count = self.places[-1][1]
+        self.again = [h.request for h in self.heard[count:]] + self.again
+        self.thrown += len(self.heard) - count
+        del self.heard[count:]
 
     def end_round(self):
         """The server is dead: what came until then."""
@@ -67,8 +80,8 @@ class Ear:
                 open_ones.append(Heard(line["Records"][0]))
                 told.append(open_ones[-1])
             elif "Position" in line:
-                self.place = line["Position"]
                 self.heard += [h for h in open_ones if not h.read]
+                self.places.append((line["Position"], len(self.heard)))
                 self.reads += sum(h.read for h in open_ones)
                 open_ones = []
             if "Missed" in line:
@@ -80,7 +93,7 @@ class Ear:
         rest = [h.request for h in open_ones if not h.read]
         committed = len(told) - len(rest)
         self.again = max(rest, self.again[committed:], key=len)
-        self.thrown += len(rest)
+        self.thrown += len(rest)                # told again behind the same position, as is what go_back took
 
     def missing(self):
         got = {h.identity for h in self.heard} | {Heard(r).identity for r in self.listener.records}
