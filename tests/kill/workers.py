@@ -76,8 +76,12 @@ class Worker(threading.Thread):
         return Op(number, PUT, key, Content(number, self.size(file)), before, shared)
 
     def put(self, op, headers=(), right=(200,)):
-        return self.change([op], "PUT", op.key, right, body=op.content.body,
-                           headers=[("x-amz-meta-op", str(op.number)), *headers])
+        return self.change([op], "PUT", op.key, right, body=op.content.body, headers=[*metadata(op), *headers])
+
+
+def metadata(op):
+    """The headers that say which operation made an object."""
+    return [("x-amz-meta-op", str(op.number))] + ([("x-amz-tagging", f"op={op.tag}")] if op.tag else [])
 
 
 class Owner(Worker):
@@ -94,7 +98,7 @@ class Owner(Worker):
     def step(self):
         actions = [(self.put_inline, 40), (self.put_file, 8), (self.delete, 14), (self.multi_delete, 6), (self.copy_move, 12),
                    (self.read, 14), (self.refused_put, 3), (self.change_metadata, 3), (self.upload_in_parts, 6),
-                   (self.tag, 10)]
+                   (self.tag, 10), (self.delete_all, 1)]
         self.random.choices([a for a, _ in actions], [w for _, w in actions])[0]()
 
     def settle(self, op):
@@ -105,14 +109,19 @@ class Owner(Worker):
             self.state[op.key] = op.after
 
     def put_inline(self):
-        op = self.put_op(key := self.random.choice(self.inline), False, self.state.get(key))
+        self.put_own(self.random.choice(self.inline), False)
+
+    def put_file(self):
+        self.put_own(self.random.choice(self.files), True)
+
+    def put_own(self, key, file):
+        op = self.put_op(key, file, self.state.get(key))
+        op.tag = self.some_tag(op.number)
         if self.put(op):
             self.settle(op)
 
-    def put_file(self):
-        op = self.put_op(key := self.random.choice(self.files), True, self.state.get(key))
-        if self.put(op):
-            self.settle(op)
+    def some_tag(self, number):
+        return str(number) if self.random.random() < 0.2 else None
 
     def part(self, key, upload, number, body):
         reply = self.request("PUT", key, 0, body=body, target=f"{key_path(BUCKET, key)}?partNumber={number}&uploadId={upload}")
@@ -126,8 +135,9 @@ class Owner(Worker):
         key, number = self.random.choice(self.files if file else self.inline), self.journal.number()
         two = file and self.random.random() < 0.4
         size = self.size(file) + (PART_MIN if two else 0)
-        op = Op(number, PARTS, key, Content(number, size, PART_MIN if two else size), self.state.get(key))
-        reply = self.request("POST", key, 0, target=key_path(BUCKET, key) + "?uploads", headers=[("x-amz-meta-op", str(number))])
+        op = Op(number, PARTS, key, Content(number, size, PART_MIN if two else size), self.state.get(key),
+                tag=self.some_tag(number))
+        reply = self.request("POST", key, 0, target=key_path(BUCKET, key) + "?uploads", headers=metadata(op))
         upload = re.search(rb"<UploadId>(.+)</UploadId>", reply.body).group(1).decode()
         if self.random.random() < 0.3:
             self.part(key, upload, 1, b"replaced" * self.random.choice([10, 10_000]))
@@ -168,6 +178,14 @@ class Owner(Worker):
         body = b"<Delete>" + b"".join(b"<Object><Key>%s</Key></Object>" % k.encode() for k in keys) + b"</Delete>"
         md5 = base64.b64encode(hashlib.md5(body).digest()).decode()
         if self.change(ops, "POST", None, target=f"/{BUCKET}?delete", body=body, headers=[("Content-MD5", md5)]):
+            for op in ops:
+                self.settle(op)
+
+    def delete_all(self):
+        """As a folder: one event for each object that was there. A kill may come between two of them."""
+        number, folder = self.journal.number(), self.inline[0].rpartition("/")[0] + "/"
+        ops = [Op(number, MULTI, k, before=op) for k, op in self.state.items()]
+        if ops and self.change(ops, "DELETE", folder, headers=[("x-minio-force-delete", "true")]):
             for op in ops:
                 self.settle(op)
 
