@@ -39,13 +39,15 @@ struct group {
     bool news; /* there is something that the pass at hand may not have seen */
 };
 
+#define TOLD_NONE UINT64_MAX
+
 struct stream {
     struct listen_reader reader;
     struct s3_req *r;
     struct group *group;
     struct stream *prev, *after;
     int64_t ping_ms, next_beat_ms, told_ms; /* ping 0: blanks */
-    uint64_t told;                          /* the place that the client knows */
+    uint64_t told;                          /* the place that the client knows, or TOLD_NONE */
     bool asked;                             /* http wants bytes */
     bool reading;                           /* a worker reads rows for it */
     bool waits;                             /* it is in the group's line for that */
@@ -135,7 +137,7 @@ static void serve(struct stream *s)
     put_missed(b, missed);
     if (!behind)
         gather(s, b, &at);
-    if (b->len > 0 || s->told == 0) {
+    if (b->len > 0 || s->told == TOLD_NONE) {
         put_position(s, b, at);
         push(s, buf_view(b));
     } else if (behind) {
@@ -386,6 +388,7 @@ static void start(struct s3_req *r)
         return;
     group_add(group_of(r->s3, r->http->loop), s);
     listen_join(r->s3->listen, &s->reader, s->resume ? &s->resume_at : NULL);
+    s->told = TOLD_NONE;
     s->told_ms = clock_mono_ms();
     s->next_beat_ms = s->told_ms + (s->ping_ms ? s->ping_ms : BLANK_MS);
     buf_init(&h, 16u << 10);
