@@ -9,6 +9,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -54,7 +55,7 @@ class KillRun:
         self.states = [{} for _ in range(OWNERS)]
         self.stop_workers = threading.Event()
         self.requests = self.restarts = self.cuts = 0
-        self.taken = set()
+        self.taken, self.broken = set(), False
         self._parsed = []
         self.patience = 90          # seconds for all events to arrive in the end
 
@@ -114,10 +115,17 @@ class KillRun:
             self.bury()
             return False
 
+    def kill(self):
+        """Now, if it is not dead already; of anything but the SIGKILL of a named point it must not be."""
+        code = self.server.process.poll() if self.server.process else None
+        if code not in (None, -signal.SIGKILL):
+            self.journal.problem(f"the server ended by itself, with {code}: {self.server.log()[-1500:]}")
+        self.server.kill()
+
     def bury(self):
         """The server is dead or dies now; wait until the receiver has seen the end of its connections too,
         so that nothing of the old process arrives after something of the new one."""
-        self.server.kill()
+        self.kill()
         wait_for(lambda: not self.receiver._open, 20, "the receiver's old connections to end")
         self.mirrors.bury()
         self.changes.bury()
@@ -130,11 +138,7 @@ class KillRun:
         if not self.start_through_crashes(death):
             self.log(f"round {number}: died in the start {death}")
             return
-        if death.point:
-            self.check_or_died(death)
-        else:
-            self.look()
-        if self.server.process is None:
+        if not self.look_or_died():
             self.log(f"round {number}: died while it was looked at, {death}")
             return
         chaos.open_port(self.receiver)
@@ -147,7 +151,7 @@ class KillRun:
         for w in workers:
             w.start()
         by_itself = death.wait(self.server)
-        self.server.kill()
+        self.kill()
         self.stop_workers.set()
         for w in workers:
             w.join()
@@ -162,13 +166,19 @@ class KillRun:
         self.changes.resolve()
         self.ear.begin_round()
 
-    def check_or_died(self, death):
-        """The look at the objects may itself pass the point at which the server is to die."""
+    def look_or_died(self):
+        """The look at the objects may itself pass the point at which the server is to die. False: it has."""
         try:
             self.look()
-        except Exception:                               # noqa: BLE001 - whatever it was, it is a death or a fault
-            wait_for(lambda: self.server.process.poll() is not None, 5, f"the death {death} that broke the look")
+            return True
+        except Exception as e:                          # noqa: BLE001 - whatever it was, it is a death or a fault
+            try:
+                wait_for(lambda: self.server.process.poll() is not None, 5, "a death that explains the failure")
+            except AssertionError:
+                self.journal.problem(f"the look after restart {self.restarts} failed: {e!r}")
+                self.broken = True
             self.bury()
+            return False
 
     def run(self):
         """All rounds and the verdict: a list of problems, empty when all is well."""
@@ -186,6 +196,8 @@ class KillRun:
             self.round(number)
             if len(self.journal.problems) > 20:
                 break
+            if self.broken:
+                return self.journal.problems
         self.finish()
         return self.journal.problems
 
