@@ -15,12 +15,24 @@ static bool at_limit(struct kv_txn *t, const struct sender *s)
     return rows[0] >= s->conf->queue_limit;
 }
 
+/* On the committer's thread, inside a closure that will be given up. */
+static void tell_refused(const struct sender *s)
+{
+    log_warn(
+        s->label,
+        "a write is refused with 503 SlowDown: the queue holds %lld events, which is its queue_limit, and "
+        "queue_full is reject. Raise queue_limit, or see why the target takes no events",
+        (long long)s->conf->queue_limit);
+}
+
 bool outbox_txn_admits(struct kv_txn *t, struct delivery *d, const struct target_set *targets)
 {
     for (uint32_t i = 0; i < targets->n; i++) {
         const struct sender *s = delivery_sender(d, targets->number[i]);
-        if (s && s->conf->queue_limit > 0 && s->conf->queue_full == QUEUE_FULL_REJECT && at_limit(t, s))
+        if (s && s->conf->queue_limit > 0 && s->conf->queue_full == QUEUE_FULL_REJECT && at_limit(t, s)) {
+            tell_refused(s);
             return false;
+        }
     }
     return true;
 }

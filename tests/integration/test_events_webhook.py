@@ -368,6 +368,7 @@ def test_queue_full_reject(make_server, receiver):
     replies = [s3.put("events", f"k{i}", b"x") for i in range(6)]
     assert [r.status for r in replies] == [200] * 3 + [503] * 3
     assert replies[-1].code == "SlowDown"
+    wait_for(lambda: "webhook:1: a write is refused with 503 SlowDown: the queue holds 3 events" in server.log(), 5, "the refusal in the log")
     assert s3.get("events", "k4").status == 404
     receiver.start()
     receiver.wait_delivered(3, 40)
