@@ -30,6 +30,7 @@
 #define CONNECT_MS       5000
 #define SEND_MS          60000
 #define IDLE_MS          5000
+#define TOLD_REASONS     8
 #define RANGE_ROWS       32 /* from so many on, a range delete is better than single ones */
 
 /* A queued event in memory. */
@@ -98,12 +99,13 @@ struct sender {
 
     /* the sender's thread only */
     bool connected, broken, halted, running;
-    bool told_offline; /* the log knows that it is offline or broken */
-    bool send_failed;  /* the last failure was a send: a connection alone does not make up for it */
-    unsigned fails;    /* in a row, for the back-off */
-    unsigned streak;   /* REJECTs without a success between */
-    uint64_t undying;  /* while broken: the event that found the dead letters full; 0: none */
-    size_t turn;       /* where the next batch begins while nothing goes through: lanes, then the window */
+    bool told_offline;                   /* the log knows that it is offline or broken */
+    uint32_t told[TOLD_REASONS], n_told; /* checksums of the reasons that the log has of this outage */
+    bool send_failed; /* the last failure was a send: a connection alone does not make up for it */
+    unsigned fails;   /* in a row, for the back-off */
+    unsigned streak;  /* REJECTs without a success between */
+    uint64_t undying; /* while broken: the event that found the dead letters full; 0: none */
+    size_t turn;      /* where the next batch begins while nothing goes through: lanes, then the window */
     int64_t retry_at_ms, last_work_ms;
     uint64_t scan_next, cursor, oks, rng;
     bool backlog; /* more rows were there than fitted */

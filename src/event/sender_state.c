@@ -2,8 +2,10 @@
  *
  * What others see of a sender: its status with the reason, and the lines in the log when that changes. */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "event/sender.h"
 
@@ -44,11 +46,26 @@ void sender_set_reason(struct sender *s, const char *reason)
     mutex_unlock(&s->mutex);
 }
 
+/* Whether the log has this reason of this outage already. Not more than some of them: there may be a clock in the text. */
+static bool is_news(struct sender *s, const char *reason)
+{
+    uint32_t sum = hash_crc32c(0, reason, strlen(reason));
+    for (unsigned i = 0; i < s->n_told; i++)
+        if (s->told[i] == sum)
+            return false;
+    if (s->n_told == TOLD_REASONS)
+        return false;
+    s->told[s->n_told++] = sum;
+    return true;
+}
+
 void sender_offline(struct sender *s, const char *reason)
 {
-    bool first = !s->told_offline;
+    if (!s->told_offline)
+        s->n_told = 0;
     s->told_offline = true;
-    if (set_status(s, TARGET_OFFLINE, reason) || first)
+    bool changed = set_status(s, TARGET_OFFLINE, reason);
+    if (is_news(s, reason) || changed)
         log_warn(s->label,
                  "offline: %s. %lld events wait in the queue; trying again until they are delivered", reason,
                  (long long)sender_queued(s));

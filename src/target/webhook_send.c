@@ -44,6 +44,15 @@ static void explain(const char *shown, const struct flight *f, CURLcode code, ch
 {
     const char *text = f->error[0] ? f->error : curl_easy_strerror(code);
     const char *hint = "";
+    long error = 0;
+    (void)curl_easy_getinfo(f->easy, CURLINFO_OS_ERRNO, &error);
+    const char *after = code == CURLE_COULDNT_CONNECT && error ? strstr(text, " after ") : NULL;
+    if (after) { /* libcurl names host and port, then how long it took, but not why */
+        char system[64];
+        (void)snprintf(why, why_n, "%.60s: %.*s: %s", shown, (int)(after - text < 90 ? after - text : 90),
+                       text, strerror_r((int)error, system, sizeof(system)));
+        return;
+    }
     if (code == CURLE_PEER_FAILED_VERIFICATION)
         hint = "; put the certificate of its CA into certs-dir/CAs";
     else if (code == CURLE_SSL_CERTPROBLEM)

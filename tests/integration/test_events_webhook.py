@@ -227,6 +227,22 @@ def test_off_keeps_what_is_queued(make_server, receiver):
     assert sorted(p.key for p in receiver.snapshot()) == [f"events/k{i}" for i in range(10)]
 
 
+def test_the_log_follows_the_reason(make_server, receiver):
+    """What is wrong now stands in the log, also when it is something else than at first; each reason once."""
+    receiver.stop()
+    receiver.behave = lambda post: Answer(503)
+    server = make_server(env=webhook_env(receiver)).start()
+    s3 = notify(server)
+    assert s3.put("events", "k", b"x").status == 200
+    wait_for(lambda: f"port {receiver.port}: Connection refused. " in server.log(), 10, "the first reason")
+    receiver.start()
+    wait_for(lambda: "answered 503: it is too busy" in server.log(), 20, "the second reason")
+    receiver.wait_posts(3, 20)
+    assert server.log().count("offline: ") == 2
+    receiver.behave = lambda post: rx.OK
+    wait_for(lambda: "back online" in server.log(), 20, "the end")
+
+
 BAD_VALUES = [{"endpoint": "ftp://x/"}, {"endpoint": "nonsense"}, {"endpoint": ""}, {"queue_dir": "relative/path"},
               {"queue_limit": "many"}, {"client_cert": "/nonexistent.crt"},
               {"client_cert": "/nonexistent.crt", "client_key": "/nonexistent.key"}]
