@@ -430,7 +430,8 @@ static bool parse_rest(struct s3_req *r, struct stream *s)
     uint64_t ping;
     if (s3_query(r, "ping", &v)) {
         if (!str_to_u64(v, &ping) || ping < 1) {
-            s3_fail(r, S3E_AUTHORIZATION_QUERY_PARAMETERS);
+            s3_fail_msg(r, S3E_AUTHORIZATION_QUERY_PARAMETERS,
+                        "ping must be a whole number of seconds, 1 or more.");
             return false;
         }
         s->ping_ms = (int64_t)(ping < PING_MAX_S ? ping : PING_MAX_S) * 1000;
