@@ -22,7 +22,8 @@ static const struct flag flags[] = {
     {"console-address", "HOST:PORT", AT(console_address), "MINIO_CONSOLE_ADDRESS",
      "accepted for existing scripts; there is no web console in this release"},
     {"certs-dir", "DIR", AT(certs_dir), NULL,
-     "TLS with public.crt and private.key in DIR (~/.belfry/certs, else ~/.minio/certs, if there)"},
+     "or -S DIR: TLS with public.crt and private.key in DIR (~/.belfry/certs, else ~/.minio/certs, if "
+     "there)"},
     {"json", NULL, AT(json), NULL, "log and start-up text as JSON lines"},
     {"quiet", NULL, AT(quiet), NULL, "no start-up text, only warnings and errors in the log"},
     {"help", NULL, AT(help), NULL, "this text"},
