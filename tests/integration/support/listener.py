@@ -103,5 +103,5 @@ class Listener:
 
     def wait(self, n, deadline=10):
         """Until n events came; they."""
-        wait_for(lambda: len(self.records) >= n, deadline, f"{n} events, {len(self.records)} came")
+        wait_for(lambda: len(self.records) >= n, deadline, f"{n} events")
         return self.records
