@@ -11,8 +11,8 @@
 
 #define PAIRS_MAX 4096 /* a longer list is not looked at: it has too many tags in any case */
 
-/* Letters, digits and separators of any script. Of what is beyond ASCII only the control characters are none of these that
- * could do harm; a table of Unicode's classes is not worth it. */
+/* Letters, digits and separators of any script. Of what is beyond ASCII only the control characters, and the two that XML
+ * forbids, are none of these that could do harm; a table of Unicode's classes is not worth it. */
 static bool text_valid(struct str s, size_t max)
 {
     size_t chars = 0;
@@ -24,6 +24,8 @@ static bool text_valid(struct str s, size_t max)
             return false;
         if (n == 2 && c == 0xc2 && (unsigned char)s.p[i + 1] < 0xa0)
             return false;
+        if (n == 3 && c == 0xef && (unsigned char)s.p[i + 1] == 0xbf && (unsigned char)s.p[i + 2] >= 0xbe)
+            return false; /* U+FFFE, U+FFFF: GetObjectTagging could not answer with them */
         i += n;
     }
     return chars <= max;
