@@ -6,7 +6,7 @@ DESTDIR ?=
 MESON ?= meson
 BUILD := build
 
-.PHONY: all demo test test-all bench fmt fmt-check lint install clean help configure
+.PHONY: all demo test test-all torture bench fmt fmt-check lint install clean help configure
 
 all: configure ## build build/belfry (the default)
 	@ninja -C $(BUILD) belfry
@@ -27,6 +27,12 @@ test: ## everything that must pass before a change lands; one summary line (unde
 test-all: ## the same and what takes longer: 100 kills, fuzzing, sanitizers over all of integration
 	@scripts/install-deps test
 	@scripts/test --all $(STAGES)
+
+torture: ## faults of every kind, for FOR minutes (30) from SEED; ROWS="name ..." some, MUTATE=all with safeguards left out
+	@scripts/install-deps test
+	@$(MAKE) --no-print-directory all
+	@scripts/torture $(if $(FOR),--for $(FOR)) $(if $(SEED),--seed $(SEED)) $(if $(ROWS),--rows $(ROWS)) \
+	    $(if $(MUTATE),--mutate $(MUTATE)) $(TORTURE)
 
 bench: ## measure against MinIO on this machine; the table goes to docs/benchmarks.md (BENCH=--quick: fewer and shorter)
 	@scripts/install-deps test

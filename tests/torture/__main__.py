@@ -1,0 +1,179 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Real clients, a real server, real faults: what was acknowledged must be there, and so must its events.
+
+    make torture [FOR=minutes] [SEED=n] [ROWS="name ..."] [MUTATE=all|name ...]
+
+Each row of the table is one kind of fault, run in rounds until its share of the time is used. A round depends on SEED,
+row and number alone. What was found is kept in build/torture/SEED: the same SEED goes on where it ended; --again NAME:N
+makes one round again. MUTATE builds the program with one safeguard left out after the other and wants each noticed.
+Ends with 0 only when every row is well (with MUTATE: when every mutation was noticed).
+"""
+import argparse
+import importlib
+import json
+import os
+import pkgutil
+import random
+import shutil
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.abspath(os.path.join(HERE, "..", ".."))
+sys.path[:0] = [os.path.dirname(HERE), os.path.join(os.path.dirname(HERE), "integration")]
+
+from torture import mutations, rows                        # noqa: E402 - the path is set above
+from torture.row import Context, Outcome                   # noqa: E402
+
+
+def all_rows():
+    found = []
+    for m in sorted(m.name for m in pkgutil.iter_modules(rows.__path__)):
+        found += importlib.import_module(f"torture.rows.{m}").ROWS
+    return found
+
+
+class Run:
+    """One run over some rows; its state is a folder."""
+
+    def __init__(self, args, chosen):
+        self.args, self.chosen = args, chosen
+        self.folder = os.path.join(args.directory, str(args.seed))
+        os.makedirs(self.folder, exist_ok=True)
+        self.state_path = os.path.join(self.folder, "state.json")
+        self.state = {}
+        if os.path.exists(self.state_path):
+            with open(self.state_path, encoding="utf-8") as f:
+                self.state = json.load(f)
+
+    def save(self, ctx, number):
+        self.state[ctx.row.name] = dict(ctx.outcome.as_json(), rounds=number)
+        with open(self.state_path + ".new", "w", encoding="utf-8") as f:
+            json.dump(self.state, f, indent=1)
+        os.replace(self.state_path + ".new", self.state_path)
+
+    def seconds(self):
+        """Row -> its seconds: what has a fixed course takes that, the others share the rest."""
+        fixed = {r.name: float(r.once) for r in self.chosen if r.once}
+        rest = max(0.0, self.args.minutes * 60 - sum(fixed.values()))
+        shares = sum(r.share for r in self.chosen if not r.once) or 1.0
+        return {r.name: fixed.get(r.name) or max(r.least, rest * r.share / shares) for r in self.chosen}
+
+    def row(self, row, seconds, binary, again=None):
+        saved, outcome = self.state.get(row.name), Outcome()
+        if saved and again is None:
+            outcome.load(saved)
+        directory = os.path.join(self.folder, row.name)
+        shutil.rmtree(directory, ignore_errors=True)
+        os.makedirs(directory)
+        with open(directory + ".log", "a", encoding="utf-8") as log:
+            def write(text):
+                print(f"{time.strftime('%H:%M:%S')} {text}", file=log, flush=True)
+            ctx = Context(row, self.args.seed, seconds, binary, directory, write,
+                          again or (saved["rounds"] + 1 if saved else 1), outcome, None if again else self.save)
+            try:
+                row.run(ctx)
+            except Exception as e:                          # noqa: BLE001 - a fault of the harness is no success
+                import traceback
+                write(traceback.format_exc())
+                ctx.problem(f"the row ended with {type(e).__name__}: {e}")
+        if outcome.problems:
+            if again is None:
+                self.save(ctx, outcome.counts["runs"])
+        else:
+            shutil.rmtree(directory, ignore_errors=True)
+        return outcome
+
+    def table(self):
+        """All rows one after the other, each line printed when it is known. True: all well."""
+        print(f"seed {self.args.seed}, {self.args.minutes:g} min, logs in {os.path.relpath(self.folder)}", flush=True)
+        head = ("fault", "runs", "acknowledged", "objects lost", "events lost", "disorder", "repeats", "recovery", "")
+        line = "{:38.38} {:>6} {:>12} {:>12} {:>11} {:>8} {:>8} {:>8}  {}"
+        print(line.format(*head), flush=True)
+        bad, seconds = [], self.seconds()
+        for row in self.chosen:
+            o = self.row(row, seconds[row.name], self.args.binary)
+            c = o.counts
+            print(line.format(row.fault, c["runs"], c["acked"], c["objects_lost"], c["events_lost"], c["disorder"],
+                              c["repeats"], f"{o.recovery_s:.2f} s", f"{len(o.problems)} PROBLEMS" if o.problems else "ok"),
+                  flush=True)
+            for text in o.notes:
+                print(f"    {text}", flush=True)
+            bad += [(row.name, p) for p in o.problems]
+        for name, text in bad:
+            print(f"PROBLEM {name}: {text[:2000]}")
+        return not bad
+
+    def mutate(self, names):
+        table = {r.name: r for r in self.chosen}
+        seconds, unnoticed = self.seconds(), []
+        for name in names:
+            what, watchers = mutations.MUTATIONS[name]
+            binary = mutations.build(os.path.join(self.args.directory, "mutants"), name)
+            seen = None
+            for watcher in watchers:
+                if watcher not in table:
+                    continue
+                self.state.pop(watcher, None)
+                o = self.row(table[watcher], seconds[watcher], binary)
+                if o.problems:
+                    seen = watcher, o
+                    break
+            if seen:
+                print(f"noticed    {name}: {what}\n           by {seen[0]}, run {seen[1].counts['runs']}: "
+                      f"{seen[1].problems[0][:300]}", flush=True)
+            else:
+                unnoticed.append(name)
+                print(f"UNNOTICED  {name}: {what} (by {', '.join(watchers)})", flush=True)
+        return not unnoticed
+
+
+def choose(args):
+    found = all_rows()
+    if not args.rows:
+        return [r for r in found if r.short or not args.short]
+    names = {r.name: r for r in found}
+    for name in args.rows:
+        if name not in names:
+            sys.exit(f"no row \"{name}\": {' '.join(names)}")
+    return [names[n] for n in args.rows]
+
+
+def parse():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--for", dest="minutes", type=float, default=30)
+    p.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
+    p.add_argument("--rows", nargs="*", default=[])
+    p.add_argument("--short", action="store_true", help="only the rows of the form inside make test")
+    p.add_argument("--list", action="store_true", help="rows, and what is expected of each")
+    p.add_argument("--again", metavar="NAME:N", help="one round of one row again")
+    p.add_argument("--mutate", nargs="*", default=[], metavar="NAME", help="leave safeguards out; all: each of them")
+    p.add_argument("--binary", default=os.environ.get("BELFRY_BIN", os.path.join(ROOT, "build", "belfry")))
+    p.add_argument("--directory", default=os.path.join(ROOT, "build", "torture"))
+    return p.parse_args()
+
+
+def main():
+    args = parse()
+    args.binary = os.path.abspath(args.binary)
+    chosen = choose(args)
+    if args.list:
+        for r in chosen:
+            print(f"{r.name}: {r.fault}\n    {r.expected}")
+        return 0
+    run = Run(args, chosen)
+    if args.again:
+        name, _, number = args.again.partition(":")
+        row = {r.name: r for r in chosen}[name]
+        row.once = row.once or row.least
+        problems = run.row(row, row.once, args.binary, int(number)).problems
+        print("\n".join(problems) or "ok")
+        return 1 if problems else 0
+    if args.mutate:
+        return 0 if run.mutate(list(mutations.MUTATIONS) if args.mutate == ["all"] else args.mutate) else 1
+    return 0 if run.table() else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The safeguards that can be left out by a build switch, and the rows that must notice each."""
+import os
+import shutil
+import subprocess
+
+ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
+
+# name of the switch -> what is left out, rows that are to see it (the first that does ends the search)
+MUTATIONS = {
+    "no-t-row": ("the row that names a body's file before it is written", ["kills"]),
+    "no-high-water": ("the sequencer's high-water mark across restarts", ["kills"]),
+}
+
+
+def build(directory, name):
+    """The program with one safeguard left out, as a path."""
+    folder = os.path.join(directory, name)
+    if not os.path.exists(os.path.join(folder, "build.ninja")):
+        env = dict(os.environ)
+        if shutil.which("ccache") and "CC" not in env:
+            env["CC"] = "ccache gcc"
+        subprocess.run(["meson", "setup", folder, ROOT, f"-Dmutate={name}", "-Dtests=false"], check=True,
+                       capture_output=True, env=env)
+    subprocess.run(["ninja", "-C", folder], check=True, capture_output=True)
+    return os.path.join(folder, "belfry")
