@@ -14,6 +14,7 @@
 #include "admin/admin.h"
 #include "banner.h"
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/log.h"
 #include "event/delivery.h"
 #include "http/http.h"
@@ -373,6 +374,7 @@ static void finish(struct server *v)
     }
     if (v->delivery)
         delivery_stop(v->delivery, now + STOP_SENDERS_MS);
+    crash_point(CRASH_STOPPING);
     if (stats.requests_in_flight) {
         /* Their workers or commits are still out and may use anything: nothing can be taken apart. What was
          * acknowledged is durable, and what was written without a sync is with the kernel. */

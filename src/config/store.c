@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/thread.h"
@@ -155,6 +156,7 @@ static enum config_result commit(struct change *ch, struct err *why)
                       kv_failed(c->kv, &e) ? e.text : "the store takes no changes");
         goto out;
     }
+    crash_point(CRASH_CONFIG_WRITTEN);
     change_done(ch);
     r = CONFIG_OK;
 out:

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/log.h"
 #include "event/delivery_impl.h"
 
@@ -67,6 +68,8 @@ static bool number_txn(struct kv_txn *t, void *ctx)
 static bool give_number(struct delivery *d, struct numbering *n, struct err *e)
 {
     enum kv_outcome o = kv_commit_wait(d->kv, number_txn, n, 0);
+    if (o == KV_COMMITTED)
+        crash_point(CRASH_TARGET_NUMBERED);
     if (o == KV_FAILED)
         return kv_failed(d->kv, e) ? false : err_set(e, "the store takes no changes");
     return !n->damaged ||
@@ -346,7 +349,9 @@ static bool reconfigure(struct delivery *d, const struct config_stored *st, stru
         drop_new(d, &w.next);
         return kv_failed(d->kv, e) ? false : err_set(e, "the store takes no changes");
     }
+    crash_point(CRASH_TARGETS_SWITCHED);
     stop_former(d, &w.next);
+    crash_point(CRASH_TARGETS_STOPPED);
     ok = begin_new(d, &w.next, e);
     free_former(d, &w.next);
     return ok;

@@ -3,6 +3,7 @@
  * The history is read by those who are late, and cut at its far end by a thread of its own: whoever still needs what goes
  * is counted before. */
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/log.h"
 #include "event/listen_impl.h"
 
@@ -158,6 +159,7 @@ static void trim(struct listen *l)
         count_lost(l, floor);
     if (kv_commit_wait(l->kv, delete_txn, l, KV_PLAIN | KV_NOSYNC) != KV_COMMITTED)
         l->broken = true;
+    crash_point(CRASH_HISTORY_CUT);
 }
 
 static bool end_txn(struct kv_txn *t, void *ctx)

@@ -349,6 +349,8 @@ bool queue_dir_take(struct sender *s, struct err *e)
     }
     bool ok =
         !in.failed || err_set(e, "the files in %s cannot be taken in: the store takes no changes", path);
+    if (in.n > 0)
+        crash_point(CRASH_QUEUE_DIR_UNLINKED);
     ok = ok && (!seen || forget_gone(&in, e));
     if (ok)
         tell(&in, path);

@@ -163,6 +163,9 @@ static void send_batch(struct sender *s, size_t n, int64_t now_ms, struct err *e
                                         .attempts = s->batch[i].lane ? s->batch[i].lane->tries : 0,
                                         .why = s->why[i]};
     }
+#ifdef BELFRY_MUTATE_REMOVE_BEFORE_SEND
+    sender_remove_early(s, n);
+#endif
     crash_point(CRASH_EVENT_BEFORE_SEND);
     atomic_store(&s->sending, (unsigned)n);
     s->type->send(s->self, s->refs, n, s->results, deadline(s, now_ms, SEND_MS), e);

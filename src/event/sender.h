@@ -192,5 +192,8 @@ void settle(struct sender *s, size_t n, int64_t now_ms, const struct err *e);
 /* --- sender_remove.c */
 /* Writes what was resolved; waits for the removal before it. False when the store has failed. */
 bool remove_resolved(struct sender *s);
+#ifdef BELFRY_MUTATE_REMOVE_BEFORE_SEND
+void sender_remove_early(struct sender *s, size_t n);
+#endif
 
 #endif

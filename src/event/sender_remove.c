@@ -43,6 +43,10 @@ static bool remove_txn(struct kv_txn *t, void *ctx)
 {
     struct sender *s = ctx;
     const struct removal *r = &s->removal;
+#ifdef BELFRY_MUTATE_NO_REMOVAL
+    if (r->n > 0)
+        return true;
+#endif
     int64_t rows[KV_COUNTERS] = {0}, dead[KV_COUNTERS] = {0};
     delete_rows(t, s, r);
     for (size_t i = 0; i < r->n; i++) {
@@ -69,8 +73,11 @@ static void remove_done(void *ctx, enum kv_outcome outcome)
     struct sender *s = ctx;
     if (outcome == KV_COMMITTED)
         crash_point(CRASH_EVENT_REMOVED);
-    for (size_t i = 0; i < s->removal.n; i++)
+    for (size_t i = 0; i < s->removal.n; i++) {
+        if (s->removal.v[i].dead && outcome == KV_COMMITTED)
+            crash_point(CRASH_DEAD_LETTER);
         free(s->removal.v[i].dead);
+    }
     mutex_lock(&s->mutex);
     s->removal.n = 0;
     s->removing = false;
@@ -113,6 +120,25 @@ static void fill_removal(struct sender *s)
     r->commit = (struct kv_commit){
         .fn = remove_txn, .done = remove_done, .ctx = s, .flags = KV_PLAIN | KV_NOSYNC, .bytes = bytes + 256};
 }
+
+#ifdef BELFRY_MUTATE_REMOVE_BEFORE_SEND
+static bool remove_early_txn(struct kv_txn *t, void *ctx)
+{
+    struct sender *s = ctx;
+    for (size_t i = 0; i < s->type->max_batch && s->batch[i].event; i++) {
+        struct row_key k = outbox_key(s->number, s->batch[i].event->seq);
+        kv_txn_del(t, KV_QUEUE, row_key_str(&k));
+    }
+    return true;
+}
+
+void sender_remove_early(struct sender *s, size_t n)
+{
+    if (n < s->type->max_batch)
+        s->batch[n].event = NULL;
+    (void)kv_commit_wait(s->kv, remove_early_txn, s, KV_PLAIN | KV_NOSYNC);
+}
+#endif
 
 bool remove_resolved(struct sender *s)
 {

@@ -189,12 +189,10 @@ static bool write_batch(struct kv *kv, bool sync, bool plain, struct err *e)
 #ifdef BELFRY_MUTATE_NO_SYNC_COMMIT
     sync = false;
 #endif
-    if (!plain)
-        crash_point(CRASH_BATCH_BEFORE_WRITE);
+    crash_point(plain ? CRASH_PLAIN_BEFORE_WRITE : CRASH_BATCH_BEFORE_WRITE);
     if (!kv->backend->write(kv->self, b->ops, b->n_ops, sync, e))
         return false;
-    if (!plain)
-        crash_point(CRASH_BATCH_WRITTEN);
+    crash_point(plain ? CRASH_PLAIN_WRITTEN : CRASH_BATCH_WRITTEN);
     kv->delta.batches = 1;
     kv->delta.syncs = sync;
     kv->delta.rows = b->n_ops;

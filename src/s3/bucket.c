@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/xml.h"
 #include "s3/emit.h"
 #include "s3/ops.h"
@@ -113,6 +114,7 @@ static void create_done(void *ctx, enum kv_outcome outcome)
         s3_fail(r, r->error);
         return;
     }
+    crash_point(CRASH_BUCKET_MADE);
     struct str location = arena_printf(r->arena, "Location: /%.*s\r\n", STR_FMT(r->bucket_name));
     s3_reply(r, 200, location, str_n(NULL, 0));
 }
@@ -190,6 +192,7 @@ static void delete_done(void *ctx, enum kv_outcome outcome)
         s3_fail(r, r->error);
         return;
     }
+    crash_point(CRASH_BUCKET_REMOVED);
     store_wake_janitor(r->s3->store);
     s3_reply(r, 204, str_n(NULL, 0), str_n(NULL, 0));
 }

@@ -245,6 +245,7 @@ static void abort_done(void *ctx, enum kv_outcome outcome)
     if (outcome == KV_FAILED) {
         s3_fail(r, S3E_SLOW_DOWN_WRITE);
     } else if (outcome == KV_COMMITTED) {
+        crash_point(CRASH_UPLOAD_ABORTED);
         store_wake_janitor(r->s3->store);
         s3_reply(r, 204, str_n(NULL, 0), str_n(NULL, 0));
     } else if (!c->again) {

@@ -319,6 +319,7 @@ static void complete_done(struct s3_req *r, bool ok)
             s3_work(r, discard_job, discard_done);
         return;
     }
+    crash_point(CRASH_UPLOAD_COMPLETED);
     store_wake_janitor(r->s3->store);
     crash_point(CRASH_BEFORE_REPLY);
     s3_reply_xml(r, 200, str_n(NULL, 0), buf_view(&c->xml));

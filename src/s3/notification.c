@@ -4,6 +4,7 @@
  * ARN is gone may be repeated by a PUT, because the bucket already stores it. */
 #include <stdlib.h>
 
+#include "base/crash.h"
 #include "base/log.h"
 #include "base/xml.h"
 #include "s3/emit.h"
@@ -75,6 +76,7 @@ static void put_rules_done(void *ctx, enum kv_outcome outcome)
         s3_fail(r, outcome == KV_FAILED ? S3E_SLOW_DOWN_WRITE : r->error);
         return;
     }
+    crash_point(CRASH_RULES_WRITTEN);
     struct bucket *now = store_bucket(r->s3->store, r->bucket_name);
     if (now) {
         warn_lost(r->s3, now);

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/crash.h"
 #include "store/store_internal.h"
 
 #define FORMAT      "belfry 1\n"
@@ -163,6 +164,7 @@ static bool write_format(const char *dir, struct err *e)
 
     if (fd >= 0)
         close(fd);
+    crash_point(CRASH_FORMAT_WRITTEN);
     ok = ok && rename(temp, path) == 0;
     if (!ok)
         err_errno(e, "cannot write %s", path);

@@ -209,6 +209,7 @@ static bool flush_dead(struct store *s, struct dead_rows *d)
 {
     bool ok = d->n == 0 || kv_commit_wait(s->kv, delete_dead, d, KV_NOSYNC) == KV_COMMITTED;
 
+    crash_point(CRASH_JANITOR_BUCKET);
     arena_release(&d->arena);
     d->n = d->weight = 0;
     return ok && !atomic_load(&s->janitor.stop);
@@ -419,6 +420,7 @@ bool janitor_sweep(struct store *s, struct err *e)
     for (size_t i = 0; ok && i < dead.n; i++)
         ok = blob_remove(s->blobs, dead.v[i], e) == BLOB_REMOVED;
     ok = ok && blobs_sync_removed(s->blobs, e);
+    crash_point(CRASH_JANITOR_SWEPT);
     /* Of files or of extents rows: both are ids of one kind. */
     if (ok && (!janitor_drop_ids(s, 'e', dead.v, dead.n) || !janitor_drop_ids(s, 't', dead.v, dead.n))) {
         ok = false;

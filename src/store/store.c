@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "store/store_internal.h"
@@ -74,6 +75,7 @@ bool store_take_blob_id(struct store *s, uint64_t *id, struct err *e)
                            .time = (uint64_t)clock_real_ns()};
         BUG_ON(r.first + STORE_T_BLOCK > s->id_end);
         ok = kv_commit_wait(s->kv, write_t_rows, &r, KV_PLAIN) == KV_COMMITTED;
+        crash_point(CRASH_T_ROWS_WRITTEN);
         if (ok) {
             s->t_next = r.first;
             s->t_end = r.first + STORE_T_BLOCK;
@@ -174,6 +176,8 @@ static bool reserve_ids(struct store *s, struct err *e)
             err_set(e, "cannot write to %s", s->folder.dir);
         return false;
     }
+    if (!born)
+        crash_point(CRASH_STORE_BORN);
     atomic_store(&s->next_id, next);
     s->id_end = b.next_id;
     return true;
