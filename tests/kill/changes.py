@@ -11,7 +11,7 @@ from support.s3raw import arn, key_path, rule
 from support.wait import wait_for
 
 from . import verify
-from .model import ACKED, DELETE, HAPPENED, MAKE, MAYBE, NOT, PUT, REMOVE, Content, Journal, Op
+from .model import ACKED, DELETE, HAPPENED, LOST, MAKE, MAYBE, NOT, OBJECTS, PUT, REMOVE, Content, Journal, Op
 from .workers import Gone, Worker
 
 TARGET = "changing"
@@ -208,7 +208,7 @@ class Changes:
         self.run, self.book, self.receiver = run, Book(run), Receiver(path="")
         self.rules, self.settings = Known(frozenset()), Known((0, True))
         self.places = [Place(f"fleeting-{i}") for i in range(FLEETING)]
-        self._parsed = []
+        self._parsed, self.repeats = [], 0
 
     def line(self, settings):
         generation, on = settings
@@ -254,7 +254,7 @@ class Changes:
 
     def resolve_one(self, known, found, what):
         if found not in known.possible:
-            self.run.journal.problem(f"after restart {self.run.restarts}: {what}: {found}, should be one of {known.possible}")
+            self.run.journal.problem(f"after restart {self.run.restarts}: {what}: {found}, should be one of {known.possible}", OBJECTS)
             found = known.value
         known.settle(found)
 
@@ -279,7 +279,7 @@ class Changes:
             fits = [c is None and reply.status == 404 or c is not None and reply.status == 200 and reply.body == c.body for c in states]
             if not any(fits):
                 self.run.journal.problem(f"after restart {self.run.restarts}: {place.bucket}/{key} is {reply.status}, neither "
-                                         f"{' nor '.join('absent' if c is None else f'of op {c.number}' for c in states)}")
+                                         f"{' nor '.join('absent' if c is None else f'of op {c.number}' for c in states)}", OBJECTS)
             elif len(fits) == 2 and fits != [True, True]:
                 op.status = HAPPENED if fits[1] else NOT
                 place.objects[key] = op.content if fits[1] else place.objects.get(key)
@@ -312,14 +312,15 @@ class Changes:
         try:
             wait_for(lambda: not self.missing(), self.run.patience, "every event to be with the changing target")
         except AssertionError:
-            problem(f"{len(self.missing())} events never came to the changing target: {self.missing()[:10]}")
+            lost = self.missing()
+            problem(f"{len(lost)} events never came to the changing target: {lost[:10]}", LOST, len(lost))
         by_key = {}
         for d in self.deliveries():
             self.check_one(d)
             by_key.setdefault(d.key, []).append(d)
         for key, ds in by_key.items():
             verify.check_order(self.run, key, ds)
-        repeats = len(self.deliveries()) - len({d.identity for d in self.deliveries()})
+        self.repeats = repeats = len(self.deliveries()) - len({d.identity for d in self.deliveries()})
         changes = len(set(self.settings.values))
         if repeats > 16 * (self.run.kills + changes + 1):
             problem(f"{repeats} repeats at the changing target")

@@ -9,7 +9,7 @@ from support.s3raw import arn, rule
 from support.wait import wait_for
 
 from . import verify
-from .model import ACKED, HAPPENED
+from .model import ACKED, HAPPENED, LOST, OBJECTS
 from .workers import BUCKET
 
 BATCH = 256             # events that the Redis target sends at once
@@ -43,7 +43,7 @@ class Mirrors:
         self.redis = Redis(os.path.join(directory, "redis"))
         self.env = dict(redis_env(self.redis, LIST, key=LIST, format="access"), **redis_env(self.redis, HASH, key=HASH))
         self.rules = [rule(arn(t, "redis"), "s3:ObjectCreated:*", "s3:ObjectRemoved:*") for t in (LIST, HASH)]
-        self.kills = 0
+        self.kills = self.repeats = 0
         self._over = threading.Event()
         self._thread = None
 
@@ -98,14 +98,14 @@ class Mirrors:
             wait_for(lambda: not self.missing(run), run.patience, "every event to be in Redis' list")
         except AssertionError:
             lost = self.missing(run)
-            run.journal.problem(f"{len(lost)} events never came to Redis: {lost[:10]}")
+            run.journal.problem(f"{len(lost)} events never came to Redis: {lost[:10]}", LOST, len(lost))
         entries, by_key = self.entries(), {}
         for e in entries:
             verify.check_one(run, e)
             by_key.setdefault(e.key, []).append(e)
         for key, es in by_key.items():
             verify.check_order(run, f"Redis: {key}", es)
-        repeats = len(entries) - len({e.identity for e in entries})
+        self.repeats = repeats = len(entries) - len({e.identity for e in entries})
         allowed = BATCH * (run.kills + self.kills + 1)
         if repeats > allowed:
             run.journal.problem(f"{repeats} repeats in Redis' list, more than {allowed}")
@@ -124,7 +124,8 @@ class Mirrors:
         except AssertionError:
             found = mirror()
             wrong = sorted(f for f in set(found) | set(objects) if found.get(f) != objects.get(f))
-            run.journal.problem(f"Redis' hash differs from the objects in {len(wrong)} keys: {wrong[:10]}")
+            run.journal.problem(f"Redis' hash differs from the objects in {len(wrong)} keys: {wrong[:10]}",
+                                OBJECTS, len(wrong))
         for field, record in self.redis.hash(HASH).items():
             place = record["s3"]["object"]["sequencer"], int(record["source"]["userAgent"].removeprefix("op-"))
             if place != last.get(field.removeprefix(f"{BUCKET}/")):

@@ -20,6 +20,19 @@ EVENTS = {PUT: {"s3:ObjectCreated:Put"}, COPY: {"s3:ObjectCreated:Copy"},
 PENDING, ACKED, MAYBE, HAPPENED, NOT, REFUSED = "pending", "acknowledged", "maybe", "happened", "did not happen", "refused"
 
 
+# The columns of the torture table that a problem may count in.
+OBJECTS, LOST, DISORDER = "objects_lost", "events_lost", "disorder"
+
+
+class Problem(str):
+    """What must not be. kind: the column that it counts in, or None; n: of how many objects or events."""
+
+    def __new__(cls, text, kind=None, n=1):
+        self = super().__new__(cls, text)
+        self.kind, self.n = kind, n
+        return self
+
+
 class Content:
     """The bytes that one put made: number and size decide them. cut: where its two parts meet, of an upload in parts;
     at size it has one."""
@@ -69,13 +82,21 @@ class Op:
         return f"<{self.kind} {self.key} op {self.number} {self.status}{' ' + self.detail if self.detail else ''}>"
 
 
+class Read:
+    """One GET or HEAD: its event may be lost in a crash, but never tell what was not. etag: of the answer, None without one;
+    there is no event of a read that found nothing."""
+
+    def __init__(self, method):
+        self.method, self.status, self.etag = method, None, None
+
+
 class Journal:
     """All operations of a run, by (request number, key)."""
 
     def __init__(self, numbers=None):
         self.numbers = numbers or itertools.count(1)
         self.lock = threading.Lock()
-        self.ops = {}
+        self.ops, self.reads = {}, {}
         self.problems = []
 
     def number(self):
@@ -87,9 +108,13 @@ class Journal:
             self.ops[(op.number, op.key)] = op
         return op
 
-    def problem(self, text):
+    def begin_read(self, number, key, method):
         with self.lock:
-            self.problems.append(text)
+            return self.reads.setdefault((number, key), Read(method))
+
+    def problem(self, text, kind=None, n=1):
+        with self.lock:
+            self.problems.append(Problem(text, kind, n))
 
     def of_key(self):
         out = {}

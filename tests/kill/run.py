@@ -5,6 +5,7 @@
     tests/kill/run.py [--kills N] [--seed S] [--binary PATH] [--directory DIR]
 """
 import argparse
+import collections
 import json
 import os
 import random
@@ -21,42 +22,58 @@ if __name__ == "__main__":
     HERE = os.path.dirname(os.path.abspath(__file__))
     sys.path[:0] = [os.path.dirname(HERE), os.path.join(os.path.dirname(HERE), "integration")]
 
-from support.receiver import Receiver, webhook_env          # noqa: E402 - the path is set above
+from support.admin import Admin                             # noqa: E402 - the path is set above
+from support.receiver import OK, Answer, Receiver, webhook_env  # noqa: E402 - the path is set above
 from support.s3raw import arn, rule                         # noqa: E402
 from support.server import Server, run as run_program       # noqa: E402
 from support.wait import SCALE, wait_for                    # noqa: E402
 
-from kill import chaos, verify                              # noqa: E402
+from kill import building, chaos, verify                    # noqa: E402
 from kill.changes import Changes                            # noqa: E402
 from kill.listening import Ear                              # noqa: E402
 from kill.mirrors import Mirrors                             # noqa: E402
-from kill.model import Journal                              # noqa: E402
-from kill.workers import BUCKET, Owner, Reader, Sharer      # noqa: E402
+from kill.model import ACKED, LOST, Journal                 # noqa: E402
+from kill.workers import BUCKET, REFUSED_KEYS, Owner, Reader, Refused, Sharer  # noqa: E402
 
 OWNERS, SHARERS, READERS = 8, 3, 2
 IN_FLIGHT = 16          # POSTs that the webhook target has out at a time
+SHORT_HISTORY = 3000    # events of the listeners' history, in some runs, so that it is cut
 CLOCK_STEPS = (0, 0, -300, -600)        # seconds; within the skew that signatures allow
 
 
-class KillRun:
-    """The state of a run. extra_env: for every start of the server."""
+def behave(post):
+    """What the receiver does in fair weather."""
+    return Answer(400) if post.key.startswith(f"{BUCKET}/{REFUSED_KEYS}") else OK
 
-    def __init__(self, directory, seed, kills, binary_path=None, extra_env=None, log=print, moods=None):
+
+class KillRun:
+    """The state of a run. extra_env: for every start of the server; points: where each kill comes (see chaos.schedule)."""
+
+    def __init__(self, directory, seed, kills, binary_path=None, extra_env=None, log=print, moods=None, points=None):
         self.random, self.kills, self.log = random.Random(seed), kills, log
         self.seed, self.directory = seed, directory
         self.moods = moods or [chaos.UP, chaos.DOWN, chaos.FLAPPING, chaos.FAULTY]
-        self.journal, self.receiver = Journal(), Receiver()
+        self.journal, self.receiver = Journal(), Receiver(behave)
         self.queue_dir = os.path.join(directory, "queue")
         self.mirrors = Mirrors(directory)
         env = dict(webhook_env(self.receiver, queue_dir=self.queue_dir), **self.mirrors.env, **(extra_env or {}))
+        known = chaos.crash_points(binary_path)
+        self.points = chaos.some_points(self.random, known, kills) if points is None else points
+        self.births = [p for p in chaos.BIRTH if p in known and self.random.random() < 0.5]
+        self.history = SHORT_HISTORY if "history-cut" in self.points or self.random.random() < 0.3 else None
+        if self.history:
+            env["BELFRY_LISTEN_HISTORY"] = str(self.history)
         self.server = Server(os.path.join(directory, "data"), env=env, binary_path=binary_path)
         self.changes, self.ear = Changes(self), Ear(self)
-        self.points = chaos.crash_points(binary_path)
-        self.states = [{} for _ in range(OWNERS)]
+        self.states, self.big = [{} for _ in range(OWNERS)], {}
         self.stop_workers = threading.Event()
         self.requests = self.restarts = self.cuts = 0
         self.taken, self.broken = set(), False
+        self.hits, self.unreached = collections.Counter(), []   # points at which it died; that were not reached in time
+        self.slowest_start = 0.0
+        self.repeats = 0
         self._parsed = []
+        self.stop_asked = False     # a SIGTERM is on its way: an end by itself is no surprise
         self.patience = 90          # seconds for all events to arrive in the end
 
     # -- parts --------------------------------------------------------------------
@@ -75,11 +92,12 @@ class KillRun:
             yield state, ([f"own/{index}/i{i}" for i in range(Owner.INLINE_KEYS)] +
                           [f"own/{index}/f{i}" for i in range(Owner.FILE_KEYS)])
 
-    def workers(self):
+    def workers(self, death):
         def seeded():
             return random.Random(self.random.random())
         return ([Owner(self, i, seeded()) for i in range(OWNERS)] + [Sharer(self, i, seeded()) for i in range(SHARERS)] +
-                [Reader(self, i, seeded()) for i in range(READERS)] + self.changes.workers(seeded))
+                [Reader(self, i, seeded()) for i in range(READERS)] + [Refused(self, seeded())] +
+                ([building.Builder(self, seeded())] if death.building else []) + self.changes.workers(seeded))
 
     def leave_queue_files(self):
         """Files as another server leaves them: taken in at the next start, whatever happens then."""
@@ -97,28 +115,35 @@ class KillRun:
                 f.write(json.dumps(record, separators=(",", ":")))
             self.taken.add(key)
 
-    def start(self, env=None):
-        if self.restarts and self.random.random() < 0.3:
+    def start(self, env=None, files=False):
+        if files or self.restarts and self.random.random() < 0.3:
             self.leave_queue_files()
         step = {"BELFRY_TEST_CLOCK_OFFSET_S": str(self.random.choice(CLOCK_STEPS))}
         self.server.start(deadline=30, extra_env=dict(step, **(env or {})))
         self.restarts += 1
+        self.slowest_start = max(self.slowest_start, self.server.ready_after)
 
     def start_through_crashes(self, death):
         """A named point may be passed during the start itself: then it died there, and is started again."""
         try:
-            self.start(death.env)
+            self.start(death.env, death.point in chaos.FILES)
             return True
         except AssertionError:
             if not death.point or self.server.process.poll() is None:
                 raise
+            self.note_hit(death)
             self.bury()
             return False
+
+    def note_hit(self, death):
+        """It has died at its point, when it has died of a SIGKILL that is not ours."""
+        if death.point and self.server.process.poll() == -signal.SIGKILL:
+            self.hits[death.point] += 1
 
     def kill(self):
         """Now, if it is not dead already; of anything but the SIGKILL of a named point it must not be."""
         code = self.server.process.poll() if self.server.process else None
-        if code not in (None, -signal.SIGKILL):
+        if code not in (None, -signal.SIGKILL) and not (code == 0 and self.stop_asked):
             self.journal.problem(f"the server ended by itself, with {code}: {self.server.log()[-1500:]}")
         self.server.kill()
 
@@ -134,24 +159,31 @@ class KillRun:
 
     # -- the run --------------------------------------------------------------------
     def round(self, number):
-        death = chaos.Death(self.random, self.points)
+        again = None if self.points[number - 1] or not self.unreached else self.unreached.pop()
+        death = chaos.Death(self.random, self.points[number - 1] or again, bool(again))
         if not self.start_through_crashes(death):
             self.log(f"round {number}: died in the start {death}")
             return
-        if not self.look_or_died():
+        if not self.look_or_died(death):
             self.log(f"round {number}: died while it was looked at, {death}")
             return
         chaos.open_port(self.receiver)
-        weather = chaos.Weather(self.receiver, self.random.choice(self.moods), random.Random(self.random.random()))
+        weather = chaos.Weather(self.receiver, self.random.choice(self.moods), random.Random(self.random.random()),
+                                behave)
         weather.start()
         self.mirrors.begin_round(random.Random(self.random.random()))
         self.stop_workers.clear()
-        workers = self.workers()
+        workers = self.workers(death)
         before = self.requests
         for w in workers:
             w.start()
+        self.stop_asked = death.stop_first
         by_itself = death.wait(self.server)
+        self.note_hit(death)
         self.kill()
+        self.stop_asked = False
+        if death.point and not by_itself:
+            self.unreached.append(death.point)
         self.stop_workers.set()
         for w in workers:
             w.join()
@@ -163,10 +195,11 @@ class KillRun:
 
     def look(self):
         verify.resolve_and_check(self)
+        building.resolve_and_check(self)
         self.changes.resolve()
         self.ear.begin_round()
 
-    def look_or_died(self):
+    def look_or_died(self, death):
         """The look at the objects may itself pass the point at which the server is to die. False: it has."""
         try:
             self.look()
@@ -174,20 +207,30 @@ class KillRun:
         except Exception as e:                          # noqa: BLE001 - whatever it was, it is a death or a fault
             try:
                 wait_for(lambda: self.server.process.poll() is not None, 5, "a death that explains the failure")
+                self.note_hit(death)
             except AssertionError:
                 self.journal.problem(f"the look after restart {self.restarts} failed: {e!r}")
                 self.broken = True
             self.bury()
             return False
 
+    def be_born(self):
+        """The first start, through deaths in the middle of it."""
+        for point in self.births:
+            self.server.spawn({"BELFRY_CRASH_AT": f"{point}:1"})
+            if self.server.wait_exit(20) == -signal.SIGKILL:
+                self.hits[point] += 1
+        self.server.start()
+
     def run(self):
         """All rounds and the verdict: a list of problems, empty when all is well."""
-        self.log(f"seed {self.seed}, {self.kills} kills, points: {' '.join(self.points) or 'none'}")
+        self.log(f"seed {self.seed}, {self.kills} kills, history {self.history or 'long'}")
         self.receiver.start()
         self.mirrors.start()
-        self.server.start()
+        self.be_born()
         self.server.s3.make_bucket(BUCKET)
-        reply = self.server.s3.set_rules(BUCKET, rule(arn("1"), "s3:ObjectCreated:*", "s3:ObjectRemoved:*"), *self.mirrors.rules)
+        reply = self.server.s3.set_rules(BUCKET, rule(arn("1"), "s3:ObjectCreated:*", "s3:ObjectRemoved:*"),
+                                         rule(arn("1"), "s3:ObjectAccessed:*", prefix="shared/"), *self.mirrors.rules)
         assert reply.status == 200, reply
         self.changes.begin()
         self.ear.begin()
@@ -207,10 +250,14 @@ class KillRun:
         self.restarts += 1
         self.look()
         try:
-            wait_for(lambda: not verify.missing_events(self) and self.all_taken(), self.patience, "every event to arrive")
+            wait_for(self.all_arrived, self.patience, "every event to arrive")
         except AssertionError:
             lost = verify.missing_events(self)
-            self.journal.problem(f"{len(lost)} events never arrived: {verify.tell_missing(self, lost)}")
+            if lost:
+                self.journal.problem(f"{len(lost)} events never arrived: {verify.tell_missing(self, lost)}", LOST, len(lost))
+            elif self.all_taken():
+                self.journal.problem(f"the queue does not become empty, or the dead letters are not {len(verify.refused(self))}: "
+                                     f"{Admin(self.server).target('1')}", LOST)
             if not self.all_taken():
                 self.journal.problem("an event of a queue file never arrived")
         in_redis, changing = self.mirrors.check(self), self.changes.check()
@@ -219,7 +266,7 @@ class KillRun:
         self.mirrors.check_quiet(self, in_redis)
         if len(self.changes.receiver.posts) != changing:
             self.journal.problem("deliveries to the changing target again after a clean restart")
-        repeats = verify.check_events(self)
+        self.repeats = repeats = verify.check_events(self)
         allowed = IN_FLIGHT * (self.kills + self.cuts + 1)
         if repeats > allowed:
             self.journal.problem(f"{repeats} repeats, more than the {allowed} that can have been in flight")
@@ -229,10 +276,31 @@ class KillRun:
         self.log(f"{self.requests} requests, {len(self.journal.ops)} changes, {len(self.receiver.posts)} posts, "
                  f"{repeats} repeats, {self.restarts} starts, {len(self.journal.problems)} problems")
 
+    def clean(self):
+        """All was well: nothing is kept."""
+        shutil.rmtree(self.directory, ignore_errors=True)
+
     def stop_receivers(self):
         self.receiver.stop()
         self.changes.receiver.stop()
         self.mirrors.stop()
+
+    def all_arrived(self):
+        """Every event is with the receiver or, refused, a dead letter; and nothing is queued."""
+        if verify.missing_events(self) or not self.all_taken():
+            return False
+        target = Admin(self.server).target("1")
+        return target["queueLength"] == 0 and target["deadLetters"] == len(verify.refused(self))
+
+    def counts(self):
+        """For the table."""
+        books = self.journal, self.changes.book
+        found = {"acked": sum(op.status == ACKED for b in books for op in b.ops.values()),
+                 "repeats": self.repeats + self.mirrors.repeats + self.changes.repeats}
+        for p in self.journal.problems:
+            if p.kind:
+                found[p.kind] = found.get(p.kind, 0) + p.n
+        return found
 
     def all_taken(self):
         return self.taken <= {d.key for d in self.deliveries() if d.bucket == "taken" and d.accepted}

@@ -4,8 +4,8 @@ import json
 
 from support.s3raw import key_path
 
-from .model import ACKED, EVENTS, HAPPENED, MAYBE, NOT, REFUSED, TAG, UNTAG
-from .workers import BUCKET, check_object
+from .model import ACKED, DISORDER, EVENTS, HAPPENED, MAYBE, NOT, OBJECTS, REFUSED, TAG, UNTAG
+from .workers import BUCKET, REFUSED_KEYS, check_object
 
 
 def resolve_and_check(run):
@@ -19,6 +19,15 @@ def resolve_and_check(run):
             for key in keys:
                 reply, tag = look(run, conn, key)
                 settle(run, state, key, pending.get(key), lambda op: check_object(reply, op) or check_tag(tag, op))
+        for key, op in pending.items():
+            if key.startswith(REFUSED_KEYS):
+                reply, tag = look(run, conn, key)
+                settle(run, {}, key, op, lambda op: check_object(reply, op) or check_tag(tag, op))
+
+
+def refused(run):
+    """Changes whose events the receiver refuses: each has become a dead letter in the end."""
+    return [op for op in run.journal.ops.values() if op.key.startswith(REFUSED_KEYS) and op.status in (ACKED, HAPPENED)]
 
 
 def look(run, conn, key):
@@ -43,7 +52,7 @@ def settle(run, state, key, op, check):
     else:
         problem = check(state.get(key))
         if problem:
-            run.journal.problem(f"after restart {run.restarts}: {key}: {problem}")
+            run.journal.problem(f"after restart {run.restarts}: {key}: {problem}", OBJECTS)
         return
     before, after = check(op.before), check(op.after)
     if before is None and after is None:
@@ -57,7 +66,8 @@ def settle(run, state, key, op, check):
     elif before is None:
         op.status = NOT
     else:
-        run.journal.problem(f"after restart {run.restarts}: {op} is neither done nor undone: {before}; {after}")
+        run.journal.problem(f"after restart {run.restarts}: {op} is neither done nor undone: {before}; {after}",
+                            OBJECTS)
 
 
 class Delivery:
@@ -79,14 +89,18 @@ class Delivery:
         return self.number, self.key
 
     @property
+    def read(self):
+        return self.event.startswith("s3:ObjectAccessed:")
+
+    @property
     def place(self):
         """Among the events of its key. A change of tags carries the sequencer of the object; such keys have one writer."""
         return self.sequencer, self.number or 0
 
 
 def missing_events(run):
-    """Operations that happened and whose event has not been accepted by the receiver yet."""
-    got = {d.identity for d in run.deliveries() if d.accepted}
+    """Operations that happened and whose event the receiver has not accepted yet, or refused for ever."""
+    got = {d.identity for d in run.deliveries() if d.accepted or d.key.startswith(REFUSED_KEYS)}
     return [op for op in run.journal.ops.values() if op.status in (ACKED, HAPPENED) and (op.number, op.key) not in got]
 
 
@@ -102,10 +116,11 @@ def check_events(run):
     """Everything about the deliveries of the whole run; problems go to the journal."""
     deliveries = run.deliveries()
     for d in deliveries:
-        check_one(run, d)
+        (check_read if d.read else check_one)(run, d)
     by_key = {}
     for d in deliveries:
-        by_key.setdefault((d.bucket, d.key), []).append(d)
+        if not d.read:
+            by_key.setdefault((d.bucket, d.key), []).append(d)
     for (_, key), ds in by_key.items():
         check_order(run, key, ds)
     check_owned_history(run, by_key)
@@ -127,6 +142,17 @@ def check_one(run, d):
         check_kind(run, op, d)
 
 
+def check_read(run, d):
+    """An event of a read tells of one that was made, and of what it was given."""
+    read = run.journal.reads.get(d.identity)
+    if d.number == 0:
+        return                                          # ours, when we look at what is there
+    if read is None or d.event != f"s3:ObjectAccessed:{read.method.capitalize()}":
+        run.journal.problem(f"delivered, but never read: {d.event} {d.key} op {d.number}")
+    elif read.status not in (None, 200) or read.etag and read.etag != d.etag:
+        run.journal.problem(f"{d.event} {d.key} op {d.number} of {d.etag}, was answered {read.status} {read.etag}")
+
+
 def check_kind(run, op, d):
     if d.event not in EVENTS[op.kind]:
         run.journal.problem(f"{op} delivered as {d.event}")
@@ -142,10 +168,10 @@ def check_order(run, key, ds):
             continue
         seen.add(d.identity)
         if d.place <= last:
-            run.journal.problem(f"{key}: first delivery of op {d.number} ({d.sequencer}) after {last}")
+            run.journal.problem(f"{key}: first delivery of op {d.number} ({d.sequencer}) after {last}", DISORDER)
         last = d.place
     if ds[-1].place != max(d.place for d in ds):
-        run.journal.problem(f"{key}: its last delivery is not of its last event")
+        run.journal.problem(f"{key}: its last delivery is not of its last event", DISORDER)
 
 
 def check_owned_history(run, by_key):
@@ -160,7 +186,7 @@ def check_owned_history(run, by_key):
             if number is None:
                 continue
             if number < last or number == last and op.kind not in (TAG, UNTAG):
-                run.journal.problem(f"{op} has sequencer {number}, {last_op} before it {last}")
+                run.journal.problem(f"{op} has sequencer {number}, {last_op} before it {last}", DISORDER)
             last, last_op = number, op
 
 
@@ -177,7 +203,7 @@ def check_shared_state(run, by_key):
             conn.send(run.server.s3.build("GET", key_path(BUCKET, key), [("User-Agent", "op-0")]))
             problem = check_object(conn.reply(), op.after)
             if problem:
-                run.journal.problem(f"{key}: its last event is of {op}, but the object {problem}")
+                run.journal.problem(f"{key}: its last event is of {op}, but the object {problem}", OBJECTS)
 
 
 def count_repeats(deliveries):

@@ -8,11 +8,12 @@ import threading
 from support.rawhttp import ConnectionEnded
 from support.s3raw import key_path
 
-from .model import ACKED, COPY, DELETE, MAYBE, MULTI, PARTS, PUT, REFUSED, TAG, UNTAG, Content, Op
+from .model import OBJECTS, ACKED, COPY, DELETE, MAYBE, MULTI, PARTS, PUT, REFUSED, TAG, UNTAG, Content, Op
 
 BUCKET = "kills"
 INLINE, FILE = (0, 20_000), (900_000, 2_100_000)
 PART_MIN = 5 << 20
+REFUSED_KEYS = "no/"    # the webhook refuses their events for ever, Redis takes them
 
 
 class Gone(Exception):
@@ -47,6 +48,8 @@ class Worker(threading.Thread):
             reply = self.conn.reply(method)
         except (OSError, ConnectionEnded) as e:
             raise Gone() from e
+        if reply.status == 503 and self.run_of.stop_asked:
+            raise Gone()
         self.run_of.requests += 1
         return reply
 
@@ -233,7 +236,7 @@ class Owner(Worker):
         key = self.random.choice(self.inline + self.files)
         problem = check_object(self.request("GET", key, 0), self.state.get(key))
         if problem:
-            self.journal.problem(f"read of {key}: {problem}")
+            self.journal.problem(f"read of {key}: {problem}", OBJECTS)
 
 
 def check_object(reply, op):
@@ -275,13 +278,29 @@ class Reader(Worker):
 
     def step(self):
         key = f"shared/f{self.random.randrange(2)}" if self.random.random() < 0.7 else f"shared/i{self.random.randrange(6)}"
-        reply = self.request("GET", key, 0)
+        number, method = self.journal.number(), "HEAD" if self.random.random() < 0.2 else "GET"
+        read = self.journal.begin_read(number, key, method)
+        reply = self.request(method, key, number)
+        read.status, read.etag = reply.status, (reply.get("etag") or "").strip('"')
         if reply.status == 404:
             return
         if reply.status != 200:
             self.journal.problem(f"read of {key}: {reply}")
             return
         op = self.journal.ops.get((int(reply.get("x-amz-meta-op") or 0), key))
-        problem = f"of an unknown op {reply.get('x-amz-meta-op')}" if op is None else check_object(reply, op)
+        problem = (f"of an unknown op {reply.get('x-amz-meta-op')}" if op is None else
+                   check_object(reply, op) if method == "GET" else None)
         if problem:
-            self.journal.problem(f"read of {key}: {problem}")
+            self.journal.problem(f"read of {key}: {problem}", OBJECTS)
+
+
+class Refused(Worker):
+    """Puts, now and then, what the webhook will refuse: each becomes a dead letter there, once."""
+
+    def __init__(self, run, random):
+        super().__init__(run, "refused", random)
+
+    def step(self):
+        number = self.journal.number()
+        self.put(Op(number, PUT, f"{REFUSED_KEYS}{number}", Content(number, self.size(False))))
+        self.stop.wait(self.random.uniform(0.05, 0.15))

@@ -26,20 +26,23 @@ class Row:
 
 class Outcome:
     """What a row found, added up over its rounds. repeats: deliveries of events that the receiver had accepted before;
-    how many were allowed is the row's to judge. recovery_s: the longest time from a start to ready, or from the end of
+    how many were allowed is the row's to judge. data: what
+    the row itself keeps from one round to the next, as JSON. recovery_s: the longest time from a start to ready, or from the end of
     a fault to the next delivery. problems: what must not be, in words that name key, request and place."""
 
     def __init__(self, **counts):
         self.counts = dict.fromkeys(COUNTS, 0)
-        self.recovery_s, self.problems, self.notes = 0.0, [], []
+        self.recovery_s, self.problems, self.notes, self.data = 0.0, [], [], {}
         self.counts.update({k: counts[k] for k in COUNTS if k in counts})
 
     def as_json(self):
-        return dict(self.counts, recovery_s=self.recovery_s, problems=self.problems, notes=self.notes)
+        return dict(self.counts, recovery_s=self.recovery_s, problems=self.problems, notes=self.notes,
+                    data=self.data)
 
     def load(self, saved):
         self.counts = {k: saved[k] for k in COUNTS}
         self.recovery_s, self.problems, self.notes = saved["recovery_s"], saved["problems"], saved["notes"]
+        self.data = saved.get("data", {})
 
 
 class Context:
@@ -48,13 +51,16 @@ class Context:
     binary     the program under test; build: the folder it was built in (shims and helpers lie beside it)
     directory  empty at first, this row's own; removed afterwards when the row is well
     seconds    how long the row may take in all; seed: of the whole run
+    mutant     a safeguard is left out: the row ends with the first problem, and need not be patient
     """
 
-    def __init__(self, row, seed, seconds, binary, directory, log=print, first=1, outcome=None, save=None):
+    def __init__(self, row, seed, seconds, binary, directory, log=print, first=1, outcome=None, save=None,
+                 mutant=False):
         self.row, self.seed, self.seconds = row, seed, seconds
         self.binary, self.build = binary, os.path.dirname(binary)
         self.directory, self.log = directory, log
         self.first, self.outcome, self._save = first, outcome or Outcome(), save or (lambda ctx, number: None)
+        self.mutant, self.enough = mutant, 1 if mutant else 20
         self.end = time.monotonic() + seconds
 
     def rounds(self):
@@ -67,7 +73,7 @@ class Context:
             self.add(runs=1)
             self._save(self, number)
             took, number = time.monotonic() - self.round_began, number + 1
-            if self.row.once or time.monotonic() + took / 2 > self.end or len(self.outcome.problems) > 20:
+            if self.row.once or time.monotonic() + took / 2 > self.end or len(self.outcome.problems) >= self.enough:
                 return
 
     def left(self):

@@ -1,20 +1,48 @@
 # SPDX-License-Identifier: Apache-2.0
 """SIGKILL at random instants and at named points of the code, under a mixed load."""
+from kill import chaos
 from kill.run import KillRun
 from torture.row import Row
 
+KILLS = 10              # of a round, which is one run with its verdict
+ENOUGH = 300            # after so many kills every named point must have been hit
+
 
 def kills(ctx):
-    """A round is one run of ten kills."""
+    data, points = ctx.outcome.data, chaos.crash_points(ctx.binary)
+    hits = data.setdefault("hits", {})
+    for name in points:
+        hits.setdefault(name, 0)
     for number, random in ctx.rounds():
-        run = KillRun(f"{ctx.directory}/{number}", str(random.random()), 10, ctx.binary, log=ctx.log)
+        run = KillRun(f"{ctx.directory}/{number}", str(random.random()), KILLS, ctx.binary, log=ctx.log,
+                      points=chaos.schedule(ctx.seed, number, points, KILLS))
+        if ctx.mutant:
+            run.patience = 15
         try:
-            for text in run.run():
-                ctx.problem(text)
+            found = run.run()
         finally:
             run.server.kill()
             run.stop_receivers()
+        for text in found:
+            ctx.problem(f"round {number}: {text}")
+        ctx.add(**run.counts())
+        ctx.recovery(run.slowest_start)
+        data["kills"] = data.get("kills", 0) + KILLS + len(run.births)
+        for name, n in run.hits.items():
+            hits[name] += n
+        say(ctx, data)
+        if not found:
+            run.clean()
+    unhit = [name for name, n in hits.items() if not n]
+    if unhit and data["kills"] >= ENOUGH and not ctx.mutant:
+        ctx.problem(f"{data['kills']} kills and none at {', '.join(unhit)}")
 
 
-ROWS = [Row("kills", "SIGKILL", "every acknowledged change is there, and so is its event, in order; repeats only of what "
-            "was in flight", kills, share=4, least=30)]
+def say(ctx, data):
+    told = ", ".join(f"{name} {n}" for name, n in sorted(data["hits"].items(), key=lambda x: x[1]))
+    ctx.outcome.notes[:] = [f"{data['kills']} kills, {sum(data['hits'].values())} of them at named points: {told}"]
+
+
+ROWS = [Row("kills", "SIGKILL", "every acknowledged change is there and whole, and so is its event, at each target, in the order of "
+            "the commits; a request without an answer happened with its event or not at all; nothing is delivered that never "
+            "happened; repeats only of what was in flight; no file is left that no row names", kills, share=4, least=30)]
