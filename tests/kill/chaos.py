@@ -106,7 +106,7 @@ class Death:
         self.point = point
         limit = 1 if first else OFTEN.get(point, 400)
         self.count = int(math.exp(lot.uniform(0, math.log(limit + 1))))
-        self.after = lot.uniform(0.2, 1.0) * SCALE
+        self.after = lot.uniform(0.1, 0.7) * SCALE
         self.stop_first = point == STOP or point is None and lot.random() < 0.1
         self.in_stop = lot.uniform(0, 0.1)
         self.building = point in BUILDING or lot.random() < 0.05

@@ -6,7 +6,9 @@
 
 Each row of the table is one kind of fault, run in rounds until its share of the time is used. A round depends on SEED,
 row and number alone. What was found is kept in build/torture/SEED: the same SEED goes on where it ended; --again NAME:N
-makes one round again. MUTATE builds the program with one safeguard left out after the other and wants each noticed.
+makes one round again. MUTATE builds the program with one safeguard left out after the other, and runs the rows that are to notice
+it for as long as they would have in this run; which were noticed, by what, is kept beside the rows' state, and asked for
+again with the same SEED only the others are tried. It ends with a table of all.
 Ends with 0 only when every row is well (with MUTATE: when every mutation was noticed).
 """
 import argparse
@@ -60,18 +62,22 @@ class Run:
         shares = sum(r.share for r in self.chosen if not r.once) or 1.0
         return {r.name: fixed.get(r.name) or max(r.least, rest * r.share / shares) for r in self.chosen}
 
-    def row(self, row, seconds, binary, again=None):
+    def row(self, row, seconds, binary, again=None, mutant=None):
+        """One row. again: one round of it; mutant: the safeguard that the binary lacks; neither is kept."""
         saved, outcome = self.state.get(row.name), Outcome()
-        if saved and again is None:
+        alone = again or mutant
+        if alone:
+            saved = None
+        if saved:
             outcome.load(saved)
-        directory = os.path.join(self.folder, row.name)
+        directory = os.path.join(self.folder, f"{mutant}-{row.name}" if mutant else row.name)
         shutil.rmtree(directory, ignore_errors=True)
         os.makedirs(directory)
         with open(directory + ".log", "a", encoding="utf-8") as log:
             def write(text):
                 print(f"{time.strftime('%H:%M:%S')} {text}", file=log, flush=True)
             ctx = Context(row, self.args.seed, seconds, binary, directory, write,
-                          again or (saved["rounds"] + 1 if saved else 1), outcome, None if again else self.save)
+                          again or (saved["rounds"] + 1 if saved else 1), outcome, None if alone else self.save, bool(mutant))
             try:
                 row.run(ctx)
             except Exception as e:                          # noqa: BLE001 - a fault of the harness is no success
@@ -79,7 +85,7 @@ class Run:
                 write(traceback.format_exc())
                 ctx.problem(f"the row ended with {type(e).__name__}: {e}")
         if outcome.problems:
-            if again is None:
+            if not alone:
                 self.save(ctx, outcome.counts["runs"])
         else:
             shutil.rmtree(directory, ignore_errors=True)
@@ -106,27 +112,39 @@ class Run:
         return not bad
 
     def mutate(self, names):
-        table = {r.name: r for r in self.chosen}
-        seconds, unnoticed = self.seconds(), []
+        """Each of these safeguards left out; what was noticed before is not tried again. True: all are noticed."""
+        path, known = os.path.join(self.folder, "mutations.json"), {}
+        if os.path.exists(path):
+            with open(path, encoding="utf-8") as f:
+                known = json.load(f)
+        print(f"seed {self.args.seed}, {self.args.minutes:g} min, logs in {os.path.relpath(self.folder)}", flush=True)
         for name in names:
-            what, watchers = mutations.MUTATIONS[name]
-            binary = mutations.build(os.path.join(self.args.directory, "mutants"), name)
-            seen = None
-            for watcher in watchers:
-                if watcher not in table:
-                    continue
-                self.state.pop(watcher, None)
-                o = self.row(table[watcher], seconds[watcher], binary)
-                if o.problems:
-                    seen = watcher, o
-                    break
-            if seen:
-                print(f"noticed    {name}: {what}\n           by {seen[0]}, run {seen[1].counts['runs']}: "
-                      f"{seen[1].problems[0][:300]}", flush=True)
-            else:
-                unnoticed.append(name)
-                print(f"UNNOTICED  {name}: {what} (by {', '.join(watchers)})", flush=True)
-        return not unnoticed
+            if name not in known:
+                print(f"without {mutations.MUTATIONS[name][0]}", flush=True)
+                found = self.mutate_one(name)
+                if found:
+                    known[name] = found
+                    with open(path, "w", encoding="utf-8") as f:
+                        json.dump(known, f, indent=1)
+        line = "{:24.24} {:10.10} {:12.12} {:>5} {:>8}  {}"
+        print(line.format("left out", "", "row", "run", "", "noticed as"), flush=True)
+        for name in names:
+            f = known.get(name)
+            print(line.format(name, "noticed" if f else "UNNOTICED", f["row"] if f else ",".join(mutations.MUTATIONS[name][1]),
+                              f["run"] if f else "", f"{f['seconds']:.0f} s" if f else "", f["problem"][:160] if f else ""))
+        return all(name in known for name in names)
+
+    def mutate_one(self, name):
+        """What noticed it, or None."""
+        binary = mutations.build(os.path.join(self.args.directory, "mutants"), name)
+        table, seconds = {r.name: r for r in self.chosen}, self.seconds()
+        for watcher in [w for w in mutations.MUTATIONS[name][1] if w in table]:
+            begin = time.monotonic()
+            o = self.row(table[watcher], seconds[watcher], binary, mutant=name)
+            if o.problems:
+                return {"row": watcher, "run": o.counts["runs"], "seconds": time.monotonic() - begin,
+                        "problem": " ".join(o.problems[0].split())}
+        return None
 
 
 def choose(args):
@@ -171,7 +189,11 @@ def main():
         print("\n".join(problems) or "ok")
         return 1 if problems else 0
     if args.mutate:
-        return 0 if run.mutate(list(mutations.MUTATIONS) if args.mutate == ["all"] else args.mutate) else 1
+        names = list(mutations.MUTATIONS) if args.mutate == ["all"] else args.mutate
+        for name in names:
+            if name not in mutations.MUTATIONS:
+                sys.exit(f"no mutation \"{name}\": {' '.join(mutations.MUTATIONS)}")
+        return 0 if run.mutate(names) else 1
     return 0 if run.table() else 1
 
 

@@ -10,6 +10,10 @@ ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), 
 MUTATIONS = {
     "no-t-row": ("the row that names a body's file before it is written", ["kills"]),
     "no-high-water": ("the sequencer's high-water mark across restarts", ["kills"]),
+    "no-removal": ("the removal of events from the outbox after their confirmation", ["kills"]),
+    "remove-before-send": ("that an event stays in the outbox until its confirmation", ["kills"]),
+    "no-pin": ("the pin that keeps a body's files while it is read", ["races"]),
+    "no-generation-check": ("the look whether an upload has changed since its parts were read", ["races"]),
 }
 
 
