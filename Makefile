@@ -24,7 +24,7 @@ test: ## everything that must pass before a change lands; one summary line (unde
 	@scripts/install-deps test
 	@scripts/test $(STAGES)
 
-test-all: ## the same and what takes longer: 100 kills, fuzzing, sanitizers over all of integration
+test-all: ## the same and what takes longer: half an hour of torture, fuzzing, sanitizers over all of integration
 	@scripts/install-deps test
 	@scripts/test --all $(STAGES)
 
