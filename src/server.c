@@ -28,6 +28,10 @@
 #define STOP_SENDERS_MS  8000
 #define STOP_MAX_S       10
 
+/* Descriptors: RocksDB's tables (max_open_files in kv/rocks_setup.c) and logs, connections of targets, folders. */
+#define STORE_FILES     320
+#define CONNECTIONS_MAX 100000
+
 /* The end is followed by a new beginning. Set before the alarm is. */
 static volatile sig_atomic_t restarting;
 
@@ -99,6 +103,17 @@ static void raise_limits(void)
     }
 }
 
+/* Each connection has its socket, and may have the file of a body, read or written. Were there more of them than that leaves
+ * room for, descriptors would run out in the middle: reads would fail, and a failed flush of the rows stops all writing. */
+static unsigned connection_limit(void)
+{
+    struct rlimit l = {.rlim_cur = 1024};
+    (void)getrlimit(RLIMIT_NOFILE, &l);
+    rlim_t spare = l.rlim_cur > 2 * STORE_FILES ? l.rlim_cur - STORE_FILES : l.rlim_cur / 2;
+    rlim_t most = spare > 2 * HTTP_OVER_LIMIT ? (spare - HTTP_OVER_LIMIT) / 2 : spare / 4 + 1;
+    return most > CONNECTIONS_MAX ? CONNECTIONS_MAX : (unsigned)most;
+}
+
 static unsigned worker_count(void)
 {
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -161,13 +176,28 @@ static void warn_credentials(const struct server *v)
                  http_address(v->http), DEFAULT_PORT);
 }
 
+/* For tests, which cannot wait for the real ones. */
+static void shorten_limits(struct http_options *o)
+{
+    const char *text = getenv("BELFRY_TEST_TIME_LIMITS_MS");
+    long long idle, head, body;
+    if (text && sscanf(text, "%lld,%lld,%lld", &idle, &head, &body) == 3 && idle > 0 && head > 0 &&
+        body > 0) {
+        o->idle_ms = idle;
+        o->head_ms = head;
+        o->body_ms = body;
+    }
+}
+
 static int open_http(struct server *v)
 {
     struct err e;
     if (!find_certs(v, &e))
         return fail(EXIT_LISTEN, e.text);
     v->app = admin_app(&v->admin);
-    struct http_options o = {.address = choose_address(v), .certs_dir = v->certs_dir};
+    struct http_options o = {
+        .address = choose_address(v), .certs_dir = v->certs_dir, .max_connections = connection_limit()};
+    shorten_limits(&o);
     v->http = http_open(&o, &v->app, v->work, &e);
     if (!v->http) {
         bool taken = str_find(str_c(e.text), STR("in use")) >= 0;

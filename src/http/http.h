@@ -88,17 +88,19 @@ struct http_app {
     void (*gone)(void *ctx, struct http_req *r);
 };
 
+#define HTTP_OVER_LIMIT 64
 struct http_options {
     const char *address; /* "host:port", ":port", "[::1]:port"; port 0 picks one */
     /* NULL or a folder: TLS when it holds public.crt and private.key; sub-folders with the same
      * two files serve their certificates' names (SNI); reloaded by http_reload */
     const char *certs_dir;
-    unsigned io_threads;      /* 0: one per core */
-    unsigned max_connections; /* 0: from RLIMIT_NOFILE, at most 100,000 */
-    size_t max_head;          /* bytes of request line and headers, default 16 KiB + target */
-    unsigned max_headers;     /* default 128 */
-    int64_t idle_ms;          /* keep-alive without a request, default 120 s */
-    int64_t head_ms;          /* first byte to end of head, default 30 s */
+    unsigned io_threads; /* 0: one per core */
+    /* 0: three quarters of the limit of open files, at most 100,000. HTTP_OVER_LIMIT more are open at a time to be told 503. */
+    unsigned max_connections;
+    size_t max_head;      /* bytes of request line and headers, default 16 KiB + target */
+    unsigned max_headers; /* default 128 */
+    int64_t idle_ms;      /* keep-alive without a request, default 120 s */
+    int64_t head_ms;      /* first byte to end of head, default 30 s */
     /* longest time without any body byte while we are reading, default 60 s; and a body must
      * move on at >= 1 KiB/s over each such span */
     int64_t body_ms;

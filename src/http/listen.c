@@ -16,7 +16,6 @@
 
 #define ACCEPTS_PER_TURN 64
 #define ACCEPT_PAUSE_MS  100
-#define OVER_LIMIT       64 /* connections beyond the limit that are told so at a time; others are just closed */
 #define BACKLOG          4096
 
 union addr {
@@ -46,13 +45,17 @@ static void hand_out(struct http_server *s, int fd, const union addr *peer)
 {
     unsigned n = atomic_fetch_add_explicit(&s->connections, 1, memory_order_relaxed);
     int one = 1;
-    if (n >= s->o.max_connections + OVER_LIMIT) {
+    if (n >= s->o.max_connections + HTTP_OVER_LIMIT) {
         atomic_fetch_sub_explicit(&s->connections, 1, memory_order_relaxed);
         (void)close(fd);
         return;
     }
     if (n >= s->o.max_connections)
-        log_warn("http", "%u connections are open, the limit: new ones are refused", s->o.max_connections);
+        log_warn("http",
+                 "%u connections are open, the limit: new ones are refused. More need a higher limit of open "
+                 "files "
+                 "(ulimit -n, LimitNOFILE of systemd): each may take two",
+                 s->o.max_connections);
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     struct http_conn *c = x_calloc(1, sizeof(*c));
     c->server = s;

@@ -78,6 +78,14 @@ def cpu_seconds(server):
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
+def queued(server):
+    """Events that wait, over all targets. The server's metrics must be public."""
+    reply = server.s3.request("GET", "/minio/v2/metrics/cluster", sign=False)
+    found = re.findall(r"^minio_notify_target_queue_length\{.*\} (\S+)$", reply.body.decode(), re.M)
+    assert found, reply
+    return sum(map(float, found))
+
+
 def disk(directory):
     """Bytes of the store's folder by kind: log, sst, bodies in rows (blob), bodies in files, all."""
     sizes = {"log": 0, "sst": 0, "blob": 0, "files": 0, "all": 0}
