@@ -9,9 +9,10 @@
 #include "base/log.h"
 #include "event/rules_impl.h"
 
-#define HASH_BASE UINT64_C(0x9e3779b97f4a7c15)
-#define KEY_MAX   1024 /* longer keys work, with an allocation */
-#define NONE      UINT32_MAX
+#define HASH_BASE     UINT64_C(0x9e3779b97f4a7c15)
+#define KEY_MAX       1024 /* longer keys work, with an allocation */
+#define NONE          UINT32_MAX
+#define PATTERN_EXTRA 3 /* what rules_pattern may add to prefix and suffix */
 
 struct rule_pair { /* events of one pattern to one target */
     uint64_t mask;
@@ -27,13 +28,14 @@ struct rule_shape {
     uint32_t head, tail;  /* lengths of the literal beginning and end */
     uint64_t mask, power; /* HASH_BASE to the power of tail */
 };
+/* One allocation with all that it points to, of the size that the document needs: there is one for each bucket. */
 struct rules {
-    struct arena arena;
     struct rule_slot *slots;
     struct rule_pair *pairs;
     struct rule_entry *entries;
     struct rule_shape *shapes;
     uint32_t *table; /* first entry of each hash */
+    char *text;      /* where the next string goes */
     size_t n_slots, n_pairs, n_entries, n_shapes, table_mask;
 };
 
@@ -58,12 +60,22 @@ static size_t table_index(const struct rules *r, uint64_t head, uint64_t tail, s
 
 /* --- compiling ---------------------------------------------------------------------------------------------------- */
 
+static struct str keep(struct rules *r, struct str s)
+{
+    struct str kept = {r->text, s.n};
+    if (s.n)
+        memcpy(r->text, s.p, s.n);
+    r->text += s.n;
+    return kept;
+}
+
 static uint32_t slot_of(struct rules *r, const struct arn *arn)
 {
     for (size_t i = r->n_slots; i-- > 0;)
         if (str_eq(r->slots[i].arn.id, arn->id) && str_eq(r->slots[i].arn.type, arn->type))
             return (uint32_t)i;
-    r->slots[r->n_slots].arn = *arn;
+    r->slots[r->n_slots].arn =
+        (struct arn){.region = keep(r, arn->region), .id = keep(r, arn->id), .type = keep(r, arn->type)};
     return (uint32_t)r->n_slots++;
 }
 
@@ -98,7 +110,8 @@ static struct rule_entry *entry_of(struct rules *r, struct str pattern)
         if (str_eq(r->entries[e].pattern, pattern))
             return &r->entries[e];
     struct rule_entry *e = &r->entries[r->n_entries];
-    *e = (struct rule_entry){.pattern = pattern, .shape = shape, .pairs = NONE, .next = r->table[at]};
+    *e =
+        (struct rule_entry){.pattern = keep(r, pattern), .shape = shape, .pairs = NONE, .next = r->table[at]};
     e->plain = stars == 1 && !question;
     r->table[at] = (uint32_t)r->n_entries++;
     return e;
@@ -118,7 +131,7 @@ static void add_pair(struct rules *r, struct rule_entry *e, uint32_t slot, uint6
     e->pairs = (uint32_t)r->n_pairs++;
 }
 
-static void add_rule(struct rules *r, const struct rule_config *c)
+static void add_rule(struct rules *r, struct arena *scratch, const struct rule_config *c)
 {
     struct str prefix = {0}, suffix = {0};
     uint64_t mask = 0;
@@ -126,37 +139,59 @@ static void add_rule(struct rules *r, const struct rule_config *c)
         *(c->filter[i].suffix ? &suffix : &prefix) = c->filter[i].value;
     for (size_t i = 0; i < c->n_events; i++)
         mask |= event_mask(c->events[i]);
-    add_pair(r, entry_of(r, rules_pattern(&r->arena, prefix, suffix)), slot_of(r, &c->arn), mask);
+    add_pair(r, entry_of(r, rules_pattern(scratch, prefix, suffix)), slot_of(r, &c->arn), mask);
+}
+
+/* What the strings of all rules take at most. */
+static size_t text_size(const struct rule_configs *cs)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < cs->n; i++) {
+        const struct rule_config *c = &cs->v[i];
+        n += PATTERN_EXTRA + c->arn.region.n + c->arn.id.n + c->arn.type.n;
+        for (size_t k = 0; k < c->n_filter; k++)
+            n += c->filter[k].value.n;
+    }
+    return n;
+}
+
+static struct rules *rules_new(const struct rule_configs *cs)
+{
+    size_t table = 16, n = cs->n;
+    while (table < n * 2)
+        table *= 2;
+    struct rules *r = x_calloc(
+        1, sizeof(*r) +
+               n * (sizeof(*r->slots) + sizeof(*r->pairs) + sizeof(*r->entries) + sizeof(*r->shapes)) +
+               table * sizeof(*r->table) + text_size(cs));
+    r->slots = (struct rule_slot *)(r + 1);
+    r->pairs = (struct rule_pair *)(r->slots + n);
+    r->entries = (struct rule_entry *)(r->pairs + n);
+    r->shapes = (struct rule_shape *)(r->entries + n);
+    r->table = (uint32_t *)(r->shapes + n);
+    r->text = (char *)(r->table + table);
+    r->table_mask = table - 1;
+    memset(r->table, 0xff, table * sizeof(*r->table));
+    return r;
 }
 
 struct rules *rules_compile(struct str stored)
 {
-    struct rules *r = x_calloc(1, sizeof(*r));
+    struct arena scratch;
     struct rule_configs cs = {0};
     const char *message = "";
-    arena_init(&r->arena);
-    if (stored.n > 0 && rules_read(&r->arena, arena_dup(&r->arena, stored), &cs, &message) != RULES_OK)
+    arena_init(&scratch);
+    if (stored.n > 0 && rules_read(&scratch, stored, &cs, &message) != RULES_OK)
         log_error("event", "stored notification rules cannot be read after the first %zu: %s", cs.n, message);
-    size_t size = 16;
-    while (size < cs.n * 2)
-        size *= 2;
-    r->table_mask = size - 1;
-    r->table = arena_alloc(&r->arena, size * sizeof(*r->table));
-    memset(r->table, 0xff, size * sizeof(*r->table));
-    r->slots = ARENA_ARRAY(&r->arena, struct rule_slot, cs.n + 1);
-    r->pairs = ARENA_ARRAY(&r->arena, struct rule_pair, cs.n + 1);
-    r->entries = ARENA_ARRAY(&r->arena, struct rule_entry, cs.n + 1);
-    r->shapes = ARENA_ARRAY(&r->arena, struct rule_shape, cs.n + 1);
+    struct rules *r = rules_new(&cs);
     for (size_t i = 0; i < cs.n; i++)
-        add_rule(r, &cs.v[i]);
+        add_rule(r, &scratch, &cs.v[i]);
+    arena_release(&scratch);
     return r;
 }
 
 void rules_free(struct rules *r)
 {
-    if (!r)
-        return;
-    arena_release(&r->arena);
     free(r);
 }
 
