@@ -30,12 +30,13 @@ def panel(y, title, lines, end):
            f'<rect x="{LEFT}" y="{y}" width="{width}" height="{PANEL}" class="f"/>']
     for part in (0, 0.5, 1):
         at = y + PANEL - PANEL * part
-        out.append(f'<line x1="{LEFT}" y1="{at:.1f}" x2="{LEFT + width}" y2="{at:.1f}" class="g"/>'
+        out.append(f'<line x1="{LEFT}" y1="{at:.1f}" x2="{LEFT + width}" y2="{at:.1f}" class="g"/>\n'
                    f'<text x="{LEFT - 6}" y="{at + 4:.1f}" class="n">{number(top * part)}</text>')
     for i, (name, points) in enumerate(lines.items()):
         colour = COLOURS[i % len(COLOURS)]
-        path = " ".join(f"{LEFT + width * t / end:.1f},{y + PANEL - PANEL * v / top:.1f}" for t, v in points)
-        out.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.3"/>'
+        at = [f"{LEFT + width * t / end:.1f},{y + PANEL - PANEL * v / top:.1f}" for t, v in points]
+        path = "\n".join(" ".join(at[k:k + 9]) for k in range(0, len(at), 9))
+        out.append(f'<polyline points="\n{path}\n" fill="none" stroke="{colour}" stroke-width="1.3"/>\n'
                    f'<text x="{LEFT + width + 8}" y="{y + 14 + 15 * i}" style="fill:{colour}">{escape(name)}</text>')
     return out
 
@@ -45,9 +46,9 @@ def draw(path, title, panels):
     end = max((t for _, lines in panels for points in lines.values() for t, _ in points), default=1.0) or 1.0
     height = TOP + len(panels) * (PANEL + GAP) + 16
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}">',
-           "<style>text{font:12px sans-serif;fill:#333}.h{font-size:14px;font-weight:bold}.n{text-anchor:end}"
+           "<style>text{font:12px sans-serif;fill:#333}.h{font-size:14px;font-weight:bold}.n{text-anchor:end}\n"
            ".m{text-anchor:middle}.f{fill:none;stroke:#bbb}.g{stroke:#e4e4e4}</style>",
-           f'<rect width="{WIDTH}" height="{height}" fill="#fff"/><text x="{LEFT}" y="18" class="h">{escape(title)}</text>']
+           f'<rect width="{WIDTH}" height="{height}" fill="#fff"/>\n<text x="{LEFT}" y="18" class="h">{escape(title)}</text>']
     for i, (name, lines) in enumerate(panels):
         out += panel(TOP + 14 + i * (PANEL + GAP), name, lines, end)
     for part in range(7):

@@ -37,6 +37,7 @@ class Connections:
         self.server = Server(os.path.join(directory, "data"), env=env, binary_path=ctx.binary)
         self.tls = Server(os.path.join(directory, "tls"), env=env, args=["--certs-dir", certs], binary_path=ctx.binary,
                           scheme="https", tls=self.authority.client_context())
+        self.few = self.limited()
         self.crowds = []
 
     def crowd(self, server):
@@ -123,7 +124,7 @@ class Connections:
     def too_many(self):
         """Connections until they are refused, each with a reply of a file that it does not read: two descriptors. Who was
         there goes on, the store too; the log says why; when they are gone, new ones are taken."""
-        server = self.limited().start()
+        server = self.few.start()
         s3 = server.s3
         s3.make_bucket(BUCKET)
         assert s3.put(BUCKET, "file", os.urandom(8 << 20)).status == 200
@@ -217,8 +218,8 @@ class Connections:
     def close(self):
         for crowd in self.crowds:
             crowd.stop()
-        self.server.kill()
-        self.tls.kill()
+        for server in (self.server, self.tls, self.few):
+            server.kill()
 
 
 def connections(ctx):
