@@ -37,6 +37,8 @@ struct sender *sender_new(struct delivery *d, struct kv *kv, const struct target
     s->refs = arena_zalloc(&s->arena, n * sizeof(*s->refs));
     s->results = arena_zalloc(&s->arena, n * sizeof(*s->results));
     s->why = arena_zalloc(&s->arena, n * sizeof(*s->why));
+    if (type->begin)
+        window_init(s);
     return s;
 }
 
@@ -105,7 +107,7 @@ int64_t sender_backoff(struct sender *s, unsigned fails, int64_t retry_after_ms)
     return wait > retry_after_ms ? wait : retry_after_ms;
 }
 
-static int64_t deadline(struct sender *s, int64_t now_ms, int64_t span_ms)
+int64_t sender_deadline(struct sender *s, int64_t now_ms, int64_t span_ms)
 {
     int64_t stop = atomic_load(&s->stop_ms);
     return now_ms + span_ms < stop ? now_ms + span_ms : stop;
@@ -114,7 +116,7 @@ static int64_t deadline(struct sender *s, int64_t now_ms, int64_t span_ms)
 static bool connect_target(struct sender *s, int64_t now_ms)
 {
     struct err e = {0};
-    s->connected = s->type->connect(s->self, deadline(s, now_ms, CONNECT_MS), &e);
+    s->connected = s->type->connect(s->self, sender_deadline(s, now_ms, CONNECT_MS), &e);
     if (s->connected) {
         if (!s->send_failed && !s->broken) {
             s->fails = 0;
@@ -146,31 +148,54 @@ static bool removes(struct str name)
     return event_name_parse(name, &n) && event_removes(n);
 }
 
+struct event_ref sender_ref(const struct picked *p, char *why)
+{
+    const struct queued *q = p->event;
+    why[0] = 0;
+    return (struct event_ref){.event_name = q->row.name,
+                              .bucket = q->row.bucket,
+                              .key = q->row.key,
+                              .record = q->row.record,
+                              .event_time = record_time(q->row.record),
+                              .sequencer = q->seq,
+                              .removed = removes(q->row.name),
+                              .stale = q->row.stale,
+                              .attempts = p->lane ? p->lane->tries : 0,
+                              .why = why};
+}
+
 static void send_batch(struct sender *s, size_t n, int64_t now_ms, struct err *e)
 {
     for (size_t i = 0; i < n; i++) {
-        const struct queued *q = s->batch[i].event;
-        s->why[i][0] = 0;
         s->results[i] = SEND_RETRY;
-        s->refs[i] = (struct event_ref){.event_name = q->row.name,
-                                        .bucket = q->row.bucket,
-                                        .key = q->row.key,
-                                        .record = q->row.record,
-                                        .event_time = record_time(q->row.record),
-                                        .sequencer = q->seq,
-                                        .removed = removes(q->row.name),
-                                        .stale = q->row.stale,
-                                        .attempts = s->batch[i].lane ? s->batch[i].lane->tries : 0,
-                                        .why = s->why[i]};
+        s->refs[i] = sender_ref(&s->batch[i], s->why[i]);
     }
 #ifdef BELFRY_MUTATE_REMOVE_BEFORE_SEND
     sender_remove_early(s, n);
 #endif
     crash_point(CRASH_EVENT_BEFORE_SEND);
     atomic_store(&s->sending, (unsigned)n);
-    s->type->send(s->self, s->refs, n, s->results, deadline(s, now_ms, SEND_MS), e);
+    s->type->send(s->self, s->refs, n, s->results, sender_deadline(s, now_ms, SEND_MS), e);
     atomic_store(&s->sending, 0);
     crash_point(CRASH_EVENT_SENT);
+    for (size_t i = 0; i < n; i++) {
+        s->batch[i].why = s->why[i];
+        s->batch[i].retry_after_ms = e->retry_after_ms;
+    }
+}
+
+/* The batch form: false when nothing is due. */
+static bool batch_step(struct sender *s, int64_t now_ms)
+{
+    struct err e = {0};
+    size_t n = queue_pick(s, now_ms, s->broken, s->type->max_batch);
+    if (n == 0)
+        return false;
+    send_batch(s, n, now_ms, &e);
+    s->last_work_ms = clock_mono_ms();
+    settle(s, n, false, s->last_work_ms, &e);
+    queue_compact(s);
+    return true;
 }
 
 static int64_t idle_step(struct sender *s, int64_t now_ms)
@@ -181,7 +206,7 @@ static int64_t idle_step(struct sender *s, int64_t now_ms)
     if (now_ms - s->last_work_ms >= IDLE_MS) {
         struct err e = {0};
         s->last_work_ms = now_ms;
-        if (!s->type->idle(s->self, deadline(s, now_ms, CONNECT_MS), &e)) {
+        if (!s->type->idle(s->self, sender_deadline(s, now_ms, CONNECT_MS), &e)) {
             s->type->disconnect(s->self);
             s->connected = false;
             s->retry_at_ms = clock_mono_ms() + sender_backoff(s, ++s->fails, e.retry_after_ms);
@@ -205,31 +230,30 @@ int64_t sender_step(struct sender *s, int64_t now_ms)
     struct err e = {0};
     if (!s->self || s->halted)
         return INT64_MAX;
-    if (now_ms < s->retry_at_ms)
+    bool waits = now_ms < s->retry_at_ms;
+    if (waits && s->n_used == 0)
         return s->retry_at_ms;
     if (!s->connected && !connect_target(s, now_ms))
         return s->retry_at_ms;
-    bool unread = !queue_fill(s, &e);
+    bool unread = !waits && !queue_fill(s, &e);
     if (unread)
         log_error(s->label, "queued events cannot be read: %s", e.text);
-    size_t n = queue_pick(s, now_ms, s->broken);
     int64_t next = now_ms;
-    if (n > 0) {
-        e = (struct err){0};
-        send_batch(s, n, now_ms, &e);
-        s->last_work_ms = clock_mono_ms();
-        settle(s, n, s->last_work_ms, &e);
-        queue_compact(s);
-        if (s->retry_at_ms > now_ms)
-            next = s->retry_at_ms;
-    } else if (unread) { /* what could be read has been sent */
-        next = s->retry_at_ms = now_ms + BACKOFF_MAX_MS;
-        sender_offline(s, e.text);
-    } else if (!atomic_load(&s->news) && (!s->backlog || s->lane_events >= LANE_EVENTS)) {
-        next = idle_step(s, now_ms);
+    if (!(s->places ? window_step(s, now_ms, unread) : batch_step(s, now_ms))) {
+        if (unread) { /* what could be read has been sent */
+            s->retry_at_ms = now_ms + BACKOFF_MAX_MS;
+            sender_offline(s, e.text);
+        } else if (!atomic_load(&s->news) && (!s->backlog || s->lane_events >= LANE_EVENTS)) {
+            next = idle_step(s, now_ms);
+        }
     }
-    if (!remove_resolved(s))
+    /* In the window form a step may resolve one event: then the removal waits for more, while there is more to do. */
+    if ((s->n_used == 0 || s->waits || s->n_out >= s->type->max_batch / 2) && !remove_resolved(s))
         return halt(s, "the store cannot be written; events are delivered again after the restart");
+    if (s->waits && s->n_used > 0)
+        window_wait(s, now_ms);
+    if (s->retry_at_ms > now_ms && s->n_used == 0)
+        next = s->retry_at_ms;
     return next;
 }
 
@@ -245,6 +269,8 @@ void sender_wake(void *arg)
     mutex_lock(&s->mutex);
     cond_broadcast(&s->cond);
     mutex_unlock(&s->mutex);
+    if (s->places && atomic_load(&s->sending) > 0)
+        s->type->wake(s->self);
 }
 
 /* Waits until `until_ms`, or until there is news when the sender waits for nothing else. False: stop. */
@@ -270,6 +296,8 @@ static void *sender_run(void *arg)
     do
         next = sender_step(s, clock_mono_ms());
     while (wait_next(s, next));
+    if (s->places)
+        window_drain(s);
     return NULL;
 }
 
@@ -288,6 +316,8 @@ void sender_ask_stop(struct sender *s, int64_t deadline_ms)
     mutex_unlock(&s->mutex);
     if (s->self && s->type->hasten)
         s->type->hasten(s->self, deadline_ms);
+    if (s->self && s->type->wake)
+        s->type->wake(s->self);
 }
 
 void sender_join(struct sender *s)

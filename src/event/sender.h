@@ -31,13 +31,16 @@
 #define SEND_MS          60000
 #define IDLE_MS          5000
 #define TOLD_REASONS     8
-#define RANGE_ROWS       32 /* from so many on, a range delete is better than single ones */
+#define COMPACT_AT       32   /* resolved events that may lie in the window */
+#define VERDICT_MS       1000 /* how long a failure waits for others to go through */
+#define RANGE_ROWS       32   /* from so many on, a range delete is better than single ones */
 
 /* A queued event in memory. */
 struct queued {
     uint64_t seq, key_hash;
     char *bytes; /* the row's value; row points into it */
     size_t size;
+    bool out; /* with the target now, in a place of the window form */
     struct outbox_row row;
 };
 
@@ -72,7 +75,19 @@ struct removal {
 /* An event of the batch at hand: in the window, or first of a lane. */
 struct picked {
     struct queued *event;
-    struct lane *lane; /* NULL: in the window */
+    struct lane *lane;      /* NULL: in the window */
+    const char *why;        /* of its outcome; "": no reason of its own */
+    int64_t retry_after_ms; /* the receiver named it */
+};
+
+/* Window form: a place of the target's. An outcome that is no success waits here (`ended`) until it is clear whether others
+ * go through, or nothing does. */
+struct place {
+    bool used, ended;
+    uint64_t seq, key_hash;
+    enum send_result result;
+    int64_t retry_after_ms, ended_ms;
+    struct event_ref ref;
 };
 
 /* How many events were delivered in each of the last spans of RATE_MS. */
@@ -118,6 +133,10 @@ struct sender {
     struct event_ref *refs;
     enum send_result *results;
     char (*why)[SEND_WHY];
+    struct place *places; /* max_batch of them; NULL: batch form */
+    struct send_done *done;
+    size_t n_used, n_ended;
+    bool waits;           /* nothing is to be done before an answer comes */
     struct resolved *out; /* resolved in this step */
     size_t n_out, cap_out;
     struct removal removal;
@@ -150,6 +169,10 @@ void sender_free(struct sender *s);
 int64_t sender_step(struct sender *s, int64_t now_ms);
 /* Waits until no removal is under way; false when the store has failed. */
 bool sender_settled(struct sender *s);
+/* The event of the batch as the target sees it; its reason goes to `why`. */
+struct event_ref sender_ref(const struct picked *p, char *why);
+/* When a call that may take span_ms has to end, which is earlier when the sender stops. */
+int64_t sender_deadline(struct sender *s, int64_t now_ms, int64_t span_ms);
 void sender_start(struct sender *s);
 void sender_ask_stop(struct sender *s, int64_t deadline_ms);
 void sender_join(struct sender *s);
@@ -172,9 +195,12 @@ double sender_rate(struct sender *s);
 /* --- sender_queue.c: window and lanes */
 /* Reads rows into window and lanes; false and err when they cannot be read. */
 bool queue_fill(struct sender *s, struct err *e);
-/* The batch of this step into s->batch: what is due, at most one event per key where the kind asks for it (and in a
- * probe). Returns their number. */
-size_t queue_pick(struct sender *s, int64_t now_ms, bool probe);
+/* The batch of this step into s->batch, max at most: what is due, at most one event per key where the kind asks for it
+ * (and in a probe), none of a key of which one is out. Returns their number. */
+size_t queue_pick(struct sender *s, int64_t now_ms, bool probe, size_t max);
+/* Where the event of that number is, which is in the window or first of a lane. */
+struct picked queue_find(struct sender *s, uint64_t seq);
+bool queue_has_room(const struct sender *s);
 /* Parks the key of a window event; the lane, or NULL when there are as many as there may be. Pointers into the window are
  * no longer valid. */
 struct lane *queue_park(struct sender *s, const struct queued *q);
@@ -187,7 +213,21 @@ int64_t queue_next_due(const struct sender *s); /* of the lanes; INT64_MAX: none
 void queue_release(struct sender *s);
 
 /* --- sender_settle.c: from outcomes to states. s->batch[0..n) was sent with s->results. */
-void settle(struct sender *s, size_t n, int64_t now_ms, const struct err *e);
+/* others: events are still out, so that it is too early to call the target down. */
+void settle(struct sender *s, size_t n, bool others, int64_t now_ms, const struct err *e);
+
+/* --- sender_window.c: kinds of the window form */
+/* Makes places and what belongs to them; before anything else. */
+void window_init(struct sender *s);
+/* Hands over what is due to the places that are free, and settles what has been answered. s->waits: there is nothing to
+ * do before another answer comes. unread: rows could not be read. False when nothing was handed over and nothing is out. */
+bool window_step(struct sender *s, int64_t now_ms, bool unread);
+/* Waits for answers, news or what is due, and settles what has been answered. */
+void window_wait(struct sender *s, int64_t now_ms);
+/* The sender stops: waits for what is out, until the time to stop is over. */
+void window_drain(struct sender *s);
+/* Is an event of this key out? */
+bool window_holds(const struct sender *s, const struct queued *q);
 
 /* --- sender_remove.c */
 /* Writes what was resolved; waits for the removal before it. False when the store has failed. */

@@ -28,6 +28,7 @@ static void queued_release(struct queued *q)
 {
     free(q->bytes);
     q->bytes = NULL;
+    q->out = false;
 }
 
 /* False when the value is not one of ours. */
@@ -139,7 +140,7 @@ static bool lane_load(struct sender *s, struct lane *l)
         bool good = queued_load(&l->head, l->seqs[l->at], v.data);
         kv_value_release(&v);
         if (!good)
-            resolve_damaged(s, &(struct picked){&l->head, l});
+            resolve_damaged(s, &(struct picked){.event = &l->head, .lane = l});
     }
     return l->n > 0;
 }
@@ -150,7 +151,7 @@ static void take_row(struct sender *s, uint64_t seq, struct str value)
 {
     struct queued q;
     if (!queued_load(&q, seq, value)) {
-        resolve_damaged(s, &(struct picked){&q, NULL});
+        resolve_damaged(s, &(struct picked){.event = &q});
         return;
     }
     struct lane *l = lane_of(s, &q);
@@ -163,7 +164,7 @@ static void take_row(struct sender *s, uint64_t seq, struct str value)
     s->window_bytes += q.size;
 }
 
-static bool has_room(const struct sender *s)
+bool queue_has_room(const struct sender *s)
 {
     return s->n_window < WINDOW_EVENTS && s->window_bytes < WINDOW_BYTES && s->lane_events < LANE_EVENTS;
 }
@@ -176,7 +177,9 @@ bool queue_fill(struct sender *s, struct err *e)
      * be read. */
     if (s->type->one_per_key && s->thin && s->backlog && s->n_window >= WINDOW_EVENTS / 2 &&
         s->n_lanes < s->type->max_batch / 2) {
-        (void)queue_park(s, &s->window[0]);
+        queue_compact(s);
+        if (s->n_window > 0)
+            (void)queue_park(s, &s->window[0]);
         queue_compact(s);
     }
     /* Asked for before looking: a commit is either seen by the scan, or wakes us after it. */
@@ -188,7 +191,7 @@ bool queue_fill(struct sender *s, struct err *e)
     s->backlog = false;
     while (true) {
         uint64_t seq;
-        if (!has_room(s)) {
+        if (!queue_has_room(s)) {
             s->backlog = true;
             break;
         }
@@ -216,10 +219,24 @@ static bool key_in_batch(const struct sender *s, size_t n, const struct queued *
     return false;
 }
 
+/* May the event go out beside what is out already, and beside the first n of the batch? Not when one of its key does. */
+static bool may_go(const struct sender *s, size_t n, const struct queued *q)
+{
+    if (!q->bytes) /* resolved: what is in its place points to nothing */
+        return false;
+    bool held = key_in_batch(s, n, q) || window_holds(s, q);
+#ifdef BELFRY_MUTATE_NO_KEY_ORDER
+    held = q->out;
+    for (size_t i = 0; i < n; i++)
+        held |= s->batch[i].event == q;
+#endif
+    return !held;
+}
+
 /* Its first event is at hand then. One that cannot be read is tried again later, as one that failed. */
 static bool lane_is_due(struct sender *s, struct lane *l, int64_t now_ms)
 {
-    if (l->next_try_ms > now_ms)
+    if (l->next_try_ms > now_ms || l->head.out)
         return false;
     if (lane_load(s, l))
         return true;
@@ -228,13 +245,20 @@ static bool lane_is_due(struct sender *s, struct lane *l, int64_t now_ms)
     return false;
 }
 
+/* Where places are few and an answer may take long, keys that have failed get half of them while others wait. */
 static size_t pick_lanes(struct sender *s, int64_t now_ms, size_t max)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < s->n_lanes && n < max; i++) {
+    size_t n = 0, most = max;
+    if (s->places && s->n_window > 0) {
+        size_t half = s->type->max_batch > 1 ? s->type->max_batch / 2 : 1, out = 0;
+        for (size_t i = 0; i < s->n_lanes; i++)
+            out += s->lanes[i].head.out;
+        most = out >= half ? 0 : half - out < max ? half - out : max;
+    }
+    for (size_t i = 0; i < s->n_lanes && n < most; i++) {
         struct lane *l = &s->lanes[i];
         if (lane_is_due(s, l, now_ms))
-            s->batch[n++] = (struct picked){&l->head, l};
+            s->batch[n++] = (struct picked){.event = &l->head, .lane = l};
     }
     return n;
 }
@@ -243,7 +267,7 @@ static size_t pick_lanes(struct sender *s, int64_t now_ms, size_t max)
 static bool is_behind(const struct sender *s, size_t at)
 {
     for (size_t i = 0; i < at; i++)
-        if (same_key(&s->window[i], &s->window[at]))
+        if (s->window[i].bytes && same_key(&s->window[i], &s->window[at]))
             return true;
     return false;
 }
@@ -257,26 +281,38 @@ static size_t pick_in_turn(struct sender *s, int64_t now_ms, size_t max)
         size_t at = s->turn % all;
         struct lane *l = at < s->n_lanes ? &s->lanes[at] : NULL;
         struct queued *q = l ? &l->head : &s->window[at - s->n_lanes];
-        if (l ? lane_is_due(s, l, now_ms) : !is_behind(s, at - s->n_lanes) && !key_in_batch(s, n, q))
-            s->batch[n++] = (struct picked){q, l};
+        if (l ? lane_is_due(s, l, now_ms) : may_go(s, n, q) && !is_behind(s, at - s->n_lanes))
+            s->batch[n++] = (struct picked){.event = q, .lane = l};
     }
     return n;
 }
 
-size_t queue_pick(struct sender *s, int64_t now_ms, bool probe)
+size_t queue_pick(struct sender *s, int64_t now_ms, bool probe, size_t max)
 {
-    size_t max = probe && s->type->max_batch > PROBE_KEYS ? PROBE_KEYS : s->type->max_batch;
+    if (probe && max > PROBE_KEYS)
+        max = PROBE_KEYS;
     if (probe || (s->send_failed && !s->type->whole_batch))
         return pick_in_turn(s, probe && !s->undying ? INT64_MAX : now_ms, max);
     size_t n = pick_lanes(s, now_ms, max), i = 0;
     for (; i < s->n_window && n < max; i++) {
         struct queued *q = &s->window[i];
-        if (!s->type->one_per_key || !key_in_batch(s, n, q))
-            s->batch[n++] = (struct picked){q, NULL};
+        if (!s->type->one_per_key || may_go(s, n, q))
+            s->batch[n++] = (struct picked){.event = q};
     }
     s->turn = s->n_lanes + i;
     s->thin = n < max;
     return n;
+}
+
+struct picked queue_find(struct sender *s, uint64_t seq)
+{
+    for (size_t i = 0; i < s->n_lanes; i++)
+        if (s->lanes[i].head.bytes && s->lanes[i].head.seq == seq)
+            return (struct picked){.event = &s->lanes[i].head, .lane = &s->lanes[i]};
+    for (size_t i = 0; i < s->n_window; i++)
+        if (s->window[i].bytes && s->window[i].seq == seq)
+            return (struct picked){.event = &s->window[i]};
+    BUG("an event that is out is nowhere");
 }
 
 /* --- resolving ---------------------------------------------------------------------------------------------------- */
@@ -354,7 +390,7 @@ int64_t queue_next_due(const struct sender *s)
 {
     int64_t due = INT64_MAX;
     for (size_t i = 0; i < s->n_lanes; i++)
-        if (s->lanes[i].n > 0 && s->lanes[i].next_try_ms < due)
+        if (s->lanes[i].n > 0 && !s->lanes[i].head.out && s->lanes[i].next_try_ms < due)
             due = s->lanes[i].next_try_ms;
     return due;
 }

@@ -43,7 +43,8 @@ static struct outcome count_outcomes(struct sender *s, size_t n)
 
 static const char *reason_of(const struct sender *s, size_t i, const struct err *e)
 {
-    return s->why[i][0] ? s->why[i] : e->text[0] ? e->text : "no reason given";
+    const char *why = s->batch[i].why;
+    return why && why[0] ? why : e->text[0] ? e->text : "no reason given";
 }
 
 static void dead_letter(struct sender *s, size_t i, uint32_t attempts, const char *reason)
@@ -91,7 +92,7 @@ static void lane_failed(struct sender *s, size_t i, struct lane *l, int64_t now_
         if (l->failures++ == 0)
             l->first_failure_ms = now_ms;
     }
-    l->next_try_ms = now_ms + sender_backoff(s, l->tries, e->retry_after_ms);
+    l->next_try_ms = now_ms + sender_backoff(s, l->tries, s->batch[i].retry_after_ms);
     if (l->failures >= DEAD_FAILURES && now_ms - l->first_failure_ms >= DEAD_AFTER_MS && may_die(s, &l->head))
         dead_letter(s, i, l->tries, reason_of(s, i, e));
 }
@@ -107,12 +108,13 @@ static void settle_retry(struct sender *s, size_t i, uint64_t oks_before, int64_
     struct lane *l = p->event->bytes ? queue_park(s, p->event) : NULL;
     if (l) {
         l->oks_mark = oks_before;
-        *p = (struct picked){&l->head, l};
+        p->event = &l->head;
+        p->lane = l;
         lane_failed(s, i, l, now_ms, e);
     } else if (p->event->bytes) {
         /* No lane is free: it stays in the window, and the whole target slows down; a receiver that names a time may mean
          * everybody, but others went through, so no longer than for a target that is down. */
-        int64_t named = e->retry_after_ms < BACKOFF_MAX_MS ? e->retry_after_ms : BACKOFF_MAX_MS;
+        int64_t named = p->retry_after_ms < BACKOFF_MAX_MS ? p->retry_after_ms : BACKOFF_MAX_MS;
         int64_t at = now_ms + sender_backoff(s, 0, named);
         s->retry_at_ms = at > s->retry_at_ms ? at : s->retry_at_ms;
     }
@@ -136,9 +138,10 @@ static void settle_ok(struct sender *s, size_t n, const struct outcome *o)
         return;
     s->oks += o->ok;
     s->streak = 0;
+    if (s->fails > 0) /* the target works; else it waits because of keys that have no lane */
+        s->retry_at_ms = 0;
     s->fails = 0;
     s->send_failed = false;
-    s->retry_at_ms = 0;
     for (size_t i = 0; i < n; i++)
         if (s->results[i] == SEND_OK)
             queue_resolve(s, &s->batch[i], 0, NULL);
@@ -167,43 +170,44 @@ static bool stays_broken(struct sender *s, size_t n, const struct outcome *o)
 }
 
 /* The key of an event that was not taken waits by itself while others go through. */
-static void wait_by_itself(struct sender *s, size_t i, int64_t now_ms, const struct err *e)
+static void wait_by_itself(struct sender *s, size_t i, int64_t now_ms)
 {
     struct picked *p = &s->batch[i];
+    int64_t retry_after_ms = p->retry_after_ms;
     struct lane *l = p->lane ? p->lane : p->event->bytes ? queue_park(s, p->event) : NULL;
     if (!l)
         return;
     l->oks_mark = s->oks;
-    l->next_try_ms = now_ms + sender_backoff(s, ++l->tries, e->retry_after_ms);
+    l->next_try_ms = now_ms + sender_backoff(s, ++l->tries, retry_after_ms);
 }
 
-static void settle_probe(struct sender *s, size_t n, const struct outcome *o, int64_t now_ms,
+static void settle_probe(struct sender *s, size_t n, const struct outcome *o, bool others, int64_t now_ms,
                          const struct err *e)
 {
-    if (o->retry == n) {
+    if (o->retry == n && !others) {
         s->type->disconnect(s->self);
         s->connected = false;
     }
     settle_ok(s, n, o);
     for (size_t i = 0; i < n && o->ok > 0; i++)
         if (s->results[i] != SEND_OK)
-            wait_by_itself(s, i, now_ms, e);
+            wait_by_itself(s, i, now_ms);
     s->retry_at_ms = now_ms + sender_backoff(s, ++s->fails, o->ok > 0 ? 0 : e->retry_after_ms);
     if (e->text[0] && s->dead < s->dead_limit)
         sender_set_reason(s, e->text);
 }
 
-void settle(struct sender *s, size_t n, int64_t now_ms, const struct err *e)
+void settle(struct sender *s, size_t n, bool others, int64_t now_ms, const struct err *e)
 {
     keep_order(s, n);
     struct outcome o = count_outcomes(s, n);
     uint64_t oks_before = s->oks;
     if (s->broken && stays_broken(s, n, &o)) {
-        settle_probe(s, n, &o, now_ms, e);
+        settle_probe(s, n, &o, others, now_ms, e);
         return;
     }
     s->broken = false;
-    if (o.retry == n && o.fresh > 0) {
+    if (o.retry == n && o.fresh > 0 && !others) {
         settle_down(s, now_ms, e);
         return;
     }

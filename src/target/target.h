@@ -6,7 +6,12 @@
  * Rules, tested once over every row of the table: one thread per instance; events belong to the caller until return; each
  * event has its own outcome; an unknown answer is RETRY, never OK; REJECT only where the receiver says that this very
  * record can never work. An answer about the endpoint, the login, the table or the route is RETRY. No call blocks beyond
- * its deadline (steady clock, ms). */
+ * its deadline (steady clock, ms).
+ *
+ * A kind has one of two forms. In the batch form `send` takes events and returns with all of their outcomes; so the slowest
+ * answer holds up the rest. In the window form `begin` hands over one event, and `poll` says what has been answered since:
+ * the core feeds the places that become free, whatever the others still wait for. That is the form for receivers that
+ * answer event by event (HTTP replies, publisher confirms, delivery reports, acks). */
 #ifndef BELFRY_TARGET_TARGET_H
 #define BELFRY_TARGET_TARGET_H
 
@@ -28,6 +33,13 @@ struct event_ref {
     char *why; /* SEND_WHY bytes of the caller's: the reason of this event's own outcome, when it is not OK */
 };
 #define SEND_WHY 240
+
+/* Window form: what became of the event in a place. */
+struct send_done {
+    unsigned place;
+    enum send_result result;
+    int64_t retry_after_ms; /* where the receiver named a time for this event; 0: it did not */
+};
 
 /* What every kind of target can be told; the first member of every struct of settings. */
 struct target_common {
@@ -63,6 +75,16 @@ struct target_type {
      * err->retry_after_ms where the receiver named a time; ev[i].why the reason of each. */
     void (*send)(void *self, const struct event_ref *ev, size_t n, enum send_result *out, int64_t deadline_ms,
                  struct err *e);
+    /* Window form, instead of send; one_per_key has to be set: an event is handed over only when every earlier one of its
+     * key is resolved. Sends the event from a place below max_batch that is free; *ev stays where it is, the caller's,
+     * until poll has given its outcome, which it does by the deadline. Returns at once. */
+    void (*begin)(void *self, unsigned place, const struct event_ref *ev, int64_t deadline_ms);
+    /* Goes on with what is under way. Returns as soon as there are outcomes, at until_ms, or after wake; done has room for
+     * max_batch of them, each place is free again by that. Returns their number. disconnect while events are out: none
+     * of them gets an outcome any more (the caller counts them as RETRY). */
+    size_t (*poll)(void *self, struct send_done *done, int64_t until_ms);
+    /* Any thread, until close: the poll at hand, or else the next one, returns soon. */
+    void (*wake)(void *self);
     /* Every 5 s without work: heartbeats; false when the peer is gone. NULL: nothing to do. */
     bool (*idle)(void *self, int64_t deadline_ms, struct err *e);
     /* Any thread: the call at hand, and every later one, has to return by then. NULL: deadlines are short anyway. */

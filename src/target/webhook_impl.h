@@ -5,7 +5,6 @@
 #define BELFRY_TARGET_WEBHOOK_IMPL_H
 
 #include <curl/curl.h>
-#include <poll.h>
 #include <stdatomic.h>
 
 #include "target/webhook.h"
@@ -17,10 +16,14 @@ struct flight { /* one easy handle */
     struct webhook *hook;
     CURL *easy;
     struct buf body;
-    size_t event; /* index in the batch at hand */
-    bool busy;
-    unsigned redirects;
-    char *url; /* where a redirect led; NULL: the endpoint */
+    const struct event_ref *ev;
+    int64_t deadline_ms;
+    bool busy;   /* libcurl has it */
+    bool judged; /* its outcome is `done`, and waits for poll */
+    struct send_done done;
+    unsigned redirects,
+        unasked; /* unasked: connections given up because something was there before the request */
+    char *url;   /* where a redirect led; NULL: the endpoint */
     size_t head_bytes, reply_bytes;
     bool head_done; /* libcurl takes a head that is cut short for a whole one */
     bool reply_cut; /* by us, because it would not end */
@@ -33,8 +36,12 @@ struct webhook {
     struct curl_slist *headers, *bare_headers; /* with and without Authorization */
     CURLM *multi;
     struct flight flight[WEBHOOK_IN_FLIGHT];
-    struct pollfd *socks; /* of libcurl's connections, idle ones too */
+    struct socket_of { /* of libcurl's connections, idle ones too */
+        int fd, port;  /* port: ours; 0: not known yet */
+        bool used;     /* a request was sent over it */
+    } * socks;
     size_t n_socks, cap_socks;
+    int wake_fd;   /* an eventfd */
     struct buf ca; /* PEM, when it has to be given as a whole */
     const char *ca_path;
     _Atomic int64_t hasten_ms;
@@ -52,14 +59,14 @@ void webhook_set_url(struct flight *f, const char *url);
 
 /* --- webhook_send.c */
 bool webhook_connect(void *self, int64_t deadline_ms, struct err *e);
-void webhook_send(void *self, const struct event_ref *ev, size_t n, enum send_result *out,
-                  int64_t deadline_ms, struct err *e);
+void webhook_begin(void *self, unsigned place, const struct event_ref *ev, int64_t deadline_ms);
+size_t webhook_poll(void *self, struct send_done *done, int64_t until_ms);
+void webhook_wake(void *self);
 void webhook_hasten(void *self, int64_t deadline_ms);
 
 /* --- webhook_sockets.c */
-/* Sockets of the handle's connections are made known to the webhook. */
-void webhook_watch_sockets(struct webhook *w, CURL *c);
-/* While nothing is in flight: shuts connections down on which something came that was not asked for. */
-void webhook_drop_unasked(struct webhook *w);
+/* Sockets of the handle's connections are made known to the webhook, and no request goes over one on which something came
+ * that was not asked for: such a transfer ends with CURLE_ABORTED_BY_CALLBACK, nothing was sent, f->unasked is raised. */
+void webhook_watch_sockets(struct webhook *w, struct flight *f, CURL *c);
 
 #endif

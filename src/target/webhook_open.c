@@ -6,6 +6,8 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 
@@ -32,6 +34,13 @@ bool webhook_check(const void *arg, struct err *e)
     return true;
 }
 
+/* Is the status of that line ("HTTP/1.1 503 ...") 400 or more? */
+static bool is_error(struct str line)
+{
+    ptrdiff_t blank = str_chr(line, ' ');
+    return blank > 0 && (size_t)blank + 1 < line.n && line.p[blank + 1] >= '4';
+}
+
 static size_t on_head(char *p, size_t size, size_t n, void *arg)
 {
     struct flight *f = arg;
@@ -42,6 +51,9 @@ static size_t on_head(char *p, size_t size, size_t n, void *arg)
     if (str_istarts(line, STR("http/"))) { /* another head: after a 1xx, or after that of a proxy */
         f->head_done = false;
         f->retry_after_ms = 0;
+        /* Whether an error is the answer to this request, or a late word about another one, nobody can tell: so nothing
+         * that comes after it on this connection is taken for an answer. */
+        curl_easy_setopt(f->easy, CURLOPT_FORBID_REUSE, (long)is_error(line));
     }
     if (line.n > 0 && (line.p[0] == '\r' || line.p[0] == '\n')) /* what follows is a trailer */
         f->head_done = true;
@@ -120,7 +132,7 @@ CURL *webhook_prepare(struct webhook *w, struct flight *f)
     curl_easy_setopt(c, CURLOPT_QUICK_EXIT, 1L); /* a look-up of a name that hangs is not waited for */
 #endif
     prepare_tls(w, c);
-    webhook_watch_sockets(w, c);
+    webhook_watch_sockets(w, f, c);
     return c;
 }
 
@@ -176,6 +188,7 @@ void *webhook_open(const void *conf, const char *id, struct err *e)
     struct buf shown;
     w->conf = conf;
     w->id = x_strdup(id);
+    w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     const char *no_proxy = getenv("NO_PROXY");
     no_proxy = no_proxy && *no_proxy ? no_proxy : getenv("no_proxy");
     w->no_proxy = x_strdup(no_proxy ? no_proxy : "");
@@ -187,6 +200,11 @@ void *webhook_open(const void *conf, const char *id, struct err *e)
     atomic_store(&w->hasten_ms, INT64_MAX);
     prepare_ca(w);
     prepare_headers(w);
+    if (w->wake_fd < 0) {
+        webhook_close(w);
+        (void)err_errno(e, "no eventfd");
+        return NULL;
+    }
     for (size_t i = 0; i < WEBHOOK_IN_FLIGHT; i++) {
         struct flight *f = &w->flight[i];
         f->hook = w;
@@ -204,6 +222,11 @@ void *webhook_open(const void *conf, const char *id, struct err *e)
 void webhook_disconnect(void *arg)
 {
     struct webhook *w = arg;
+    for (size_t i = 0; i < WEBHOOK_IN_FLIGHT; i++) {
+        if (w->flight[i].busy)
+            (void)curl_multi_remove_handle(w->multi, w->flight[i].easy);
+        w->flight[i].busy = w->flight[i].judged = false;
+    }
     if (w->multi)
         (void)curl_multi_cleanup(w->multi);
     w->multi = NULL;
@@ -219,6 +242,8 @@ void webhook_close(void *arg)
         buf_release(&w->flight[i].body);
         free(w->flight[i].url);
     }
+    if (w->wake_fd >= 0)
+        (void)close(w->wake_fd);
     free(w->socks);
     curl_slist_free_all(w->headers);
     curl_slist_free_all(w->bare_headers);

@@ -4,6 +4,7 @@
  * followed here, not by libcurl, so that a POST stays a POST and the token goes to nobody else. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "target/webhook_impl.h"
@@ -12,6 +13,7 @@
 #define TOTAL_TIME_MS   60000
 #define REDIRECTS_MAX   5
 #define POLL_MS         200
+#define UNASKED_MAX     (2 * WEBHOOK_IN_FLIGHT) /* as many connections as there may be */
 
 static int64_t time_left(struct webhook *w, int64_t deadline_ms)
 {
@@ -25,18 +27,32 @@ void webhook_hasten(void *arg, int64_t deadline_ms)
     atomic_store(&w->hasten_ms, deadline_ms);
 }
 
-/* Runs transfers until something happened, at most until the deadline; false when that is over or libcurl gives up. */
-static bool run_some(struct webhook *w, int64_t deadline_ms)
+/* Runs transfers until something happened, at most until the deadline; false when that is over, somebody woke us, or libcurl
+ * gives up. */
+static bool run_some(struct webhook *w, bool may_wake, int64_t deadline_ms)
 {
+    struct curl_waitfd wake = {.fd = w->wake_fd, .events = CURL_WAIT_POLLIN};
     int running, ready;
+    uint64_t count;
     if (curl_multi_perform(w->multi, &running) != CURLM_OK)
         return false;
     int64_t left = time_left(w, deadline_ms);
     if (left <= 0)
         return false;
-    if (running > 0)
-        return curl_multi_poll(w->multi, NULL, 0, (int)(left < POLL_MS ? left : POLL_MS), &ready) == CURLM_OK;
-    return true;
+    if (running == 0) /* all have ended */
+        return true;
+    if (curl_multi_poll(w->multi, &wake, may_wake, (int)(left < POLL_MS ? left : POLL_MS), &ready) !=
+        CURLM_OK)
+        return false;
+    return !wake.revents || read(w->wake_fd, &count, sizeof(count)) != sizeof(count);
+}
+
+void webhook_wake(void *arg)
+{
+    struct webhook *w = arg;
+    uint64_t one = 1;
+    ssize_t n = write(w->wake_fd, &one, sizeof(one));
+    (void)n; /* it cannot be so full that it is not readable */
 }
 
 /* What libcurl says went wrong, in words for the operator. */
@@ -96,7 +112,7 @@ bool webhook_connect(void *arg, int64_t deadline_ms, struct err *e)
     int left;
     bool going = true;
     while (going && !(m = curl_multi_info_read(w->multi, &left)))
-        going = run_some(w, until);
+        going = run_some(w, false, until);
     if (!m)
         m = curl_multi_info_read(w->multi, &left);
     CURLcode code = m ? m->data.result : CURLE_OPERATION_TIMEDOUT;
@@ -108,7 +124,8 @@ bool webhook_connect(void *arg, int64_t deadline_ms, struct err *e)
     return code == CURLE_OK;
 }
 
-static void launch(struct webhook *w, struct flight *f, const char *url, int64_t deadline_ms)
+/* False when libcurl does not take it. */
+static bool launch(struct webhook *w, struct flight *f, const char *url)
 {
     bool home = !f->url || webhook_same_origin(str_c(f->url), str_c(w->conf->endpoint));
     f->error[0] = 0;
@@ -116,12 +133,13 @@ static void launch(struct webhook *w, struct flight *f, const char *url, int64_t
     f->reply_cut = f->head_done = false;
     f->retry_after_ms = 0;
     webhook_set_url(f, url);
-    set_times(w, f, deadline_ms);
+    set_times(w, f, f->deadline_ms);
     curl_easy_setopt(f->easy, CURLOPT_HTTPHEADER, home ? w->headers : w->bare_headers);
     curl_easy_setopt(f->easy, CURLOPT_POST, 1L);
     curl_easy_setopt(f->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)f->body.len);
     curl_easy_setopt(f->easy, CURLOPT_POSTFIELDS, f->body.p);
     f->busy = curl_multi_add_handle(w->multi, f->easy) == CURLM_OK;
+    return f->busy;
 }
 
 #define PLACE_MAX 128
@@ -138,8 +156,7 @@ static void show_place(const char *location, char place[PLACE_MAX])
 }
 
 /* 307 and 308: the same request again elsewhere, body and all. False when it is not to be followed, why says so. */
-static bool follow(struct webhook *w, struct flight *f, const char *location, int64_t deadline_ms, char *why,
-                   size_t why_n)
+static bool follow(struct webhook *w, struct flight *f, const char *location, char *why, size_t why_n)
 {
     const char *from = f->url ? f->url : w->conf->endpoint;
     if (f->redirects == REDIRECTS_MAX) {
@@ -157,32 +174,27 @@ static bool follow(struct webhook *w, struct flight *f, const char *location, in
     free(f->url);
     f->url = url;
     f->redirects++;
-    launch(w, f, url, deadline_ms);
-    return f->busy;
+    return launch(w, f, url);
 }
 
-struct sending {
-    const struct event_ref *ev;
-    enum send_result *out;
-    struct err *e;
-    int64_t deadline_ms;
-    bool told; /* e holds the first reason */
-};
-
-static void fail(struct sending *s, size_t i, enum send_result r, const char *why, int64_t retry_after_ms)
+static void judge(struct flight *f, enum send_result r, const char *why, int64_t retry_after_ms)
 {
-    s->out[i] = r;
-    if (s->ev[i].why)
-        (void)snprintf(s->ev[i].why, SEND_WHY, "%s", why);
-    if (!s->told)
-        (void)err_set(s->e, "%s", why);
-    s->told = true;
-    if (retry_after_ms > s->e->retry_after_ms)
-        s->e->retry_after_ms = retry_after_ms;
+    f->done = (struct send_done){f->done.place, r, retry_after_ms};
+    f->judged = true;
+    if (r != SEND_OK && f->ev->why)
+        (void)snprintf(f->ev->why, SEND_WHY, "%s", why);
+}
+
+/* Nothing of the request was sent: the connection had something to say first, and is closed. So it goes over another one. */
+static bool again(struct webhook *w, struct flight *f, CURLcode code)
+{
+    if (code != CURLE_ABORTED_BY_CALLBACK || f->unasked == 0 || f->unasked > UNASKED_MAX)
+        return false;
+    return launch(w, f, f->url ? f->url : w->conf->endpoint);
 }
 
 /* A transfer has ended: its event's outcome, unless a redirect is followed. */
-static void finish(struct webhook *w, struct flight *f, CURLcode code, struct sending *s)
+static void finish(struct webhook *w, struct flight *f, CURLcode code)
 {
     char why[SEND_WHY], at[PLACE_MAX], place[PLACE_MAX];
     const char *shown = w->shown;
@@ -194,27 +206,25 @@ static void finish(struct webhook *w, struct flight *f, CURLcode code, struct se
     }
     (void)curl_multi_remove_handle(w->multi, f->easy);
     f->busy = false;
+    if (again(w, f, code))
+        return;
     curl_easy_getinfo(f->easy, CURLINFO_RESPONSE_CODE, &status);
     if (code == CURLE_OK && !f->head_done)
         code = CURLE_RECV_ERROR;
     if (code != CURLE_OK && !(code == CURLE_WRITE_ERROR && f->reply_cut)) {
         explain(shown, f, code, why, sizeof(why));
-        fail(s, f->event, SEND_RETRY, why, 0);
+        judge(f, SEND_RETRY, why, 0);
         return;
     }
     curl_easy_getinfo(f->easy, CURLINFO_REDIRECT_URL, &location);
     show_place(location, place);
     enum send_result r = webhook_outcome(status, shown, str_c(place), w->id, why, sizeof(why));
-    if ((status == 307 || status == 308) && location &&
-        follow(w, f, location, s->deadline_ms, why, sizeof(why)))
+    if ((status == 307 || status == 308) && location && follow(w, f, location, why, sizeof(why)))
         return;
-    if (r == SEND_OK)
-        s->out[f->event] = SEND_OK;
-    else
-        fail(s, f->event, r, why, f->retry_after_ms);
+    judge(f, r, why, r == SEND_OK ? 0 : f->retry_after_ms);
 }
 
-static void finish_some(struct webhook *w, struct sending *s, size_t *open)
+static void finish_some(struct webhook *w)
 {
     CURLMsg *m;
     int left;
@@ -224,51 +234,77 @@ static void finish_some(struct webhook *w, struct sending *s, size_t *open)
         struct flight *f = NULL;
         CURLcode code = m->data.result;
         curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&f);
-        finish(w, f, code, s);
-        *open -= !f->busy;
+        finish(w, f, code);
     }
 }
 
-static void give_up(struct webhook *w, struct sending *s)
+/* What is out when its time is over. libcurl keeps each transfer's own time, but not one that was shortened meanwhile. */
+static void give_up(struct webhook *w)
 {
     for (size_t i = 0; i < WEBHOOK_IN_FLIGHT; i++) {
         struct flight *f = &w->flight[i];
         char why[SEND_WHY];
-        if (!f->busy)
+        if (!f->busy || time_left(w, f->deadline_ms) > 0)
             continue;
         (void)curl_multi_remove_handle(w->multi, f->easy);
         f->busy = false;
         (void)snprintf(why, sizeof(why), "%s: no answer in time", w->shown);
-        fail(s, f->event, SEND_RETRY, why, 0);
+        judge(f, SEND_RETRY, why, 0);
     }
 }
 
-void webhook_send(void *arg, const struct event_ref *ev, size_t n, enum send_result *out, int64_t deadline_ms,
-                  struct err *e)
+static size_t take_judged(struct webhook *w, struct send_done *done)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < WEBHOOK_IN_FLIGHT; i++) {
+        struct flight *f = &w->flight[i];
+        if (f->judged)
+            done[n++] = f->done;
+        f->judged = false;
+    }
+    return n;
+}
+
+void webhook_begin(void *arg, unsigned place, const struct event_ref *ev, int64_t deadline_ms)
 {
     struct webhook *w = arg;
-    struct sending s = {ev, out, e, deadline_ms, false};
-    size_t open = 0;
-    BUG_ON(n > WEBHOOK_IN_FLIGHT);
-    webhook_drop_unasked(w);
-    for (size_t i = 0; i < n; i++) {
-        struct flight *f = &w->flight[i];
-        out[i] = SEND_RETRY;
-        f->event = i;
-        f->redirects = 0;
-        free(f->url);
-        f->url = NULL;
-        buf_reset(&f->body);
-        target_envelope(&f->body, &ev[i]);
-        if (f->body.failed) {
-            fail(&s, i, SEND_REJECT, "the event is larger than 1 MiB", 0);
-            continue;
-        }
-        launch(w, f, w->conf->endpoint, deadline_ms);
-        open += f->busy;
-    }
-    while (open > 0 && run_some(w, deadline_ms))
-        finish_some(w, &s, &open);
-    finish_some(w, &s, &open);
-    give_up(w, &s);
+    struct flight *f = &w->flight[place];
+    BUG_ON(f->busy || f->judged || !w->multi);
+    f->ev = ev;
+    f->deadline_ms = deadline_ms;
+    f->done.place = place;
+    f->redirects = f->unasked = 0;
+    free(f->url);
+    f->url = NULL;
+    buf_reset(&f->body);
+    target_envelope(&f->body, ev);
+    if (f->body.failed)
+        judge(f, SEND_REJECT, "the event is larger than 1 MiB", 0);
+    else if (!launch(w, f, w->conf->endpoint))
+        judge(f, SEND_RETRY, "libcurl takes no transfer", 0);
+}
+
+/* The next deadline of what is out, or `until_ms` when that is earlier. */
+static int64_t next_deadline(const struct webhook *w, int64_t until_ms)
+{
+    for (size_t i = 0; i < WEBHOOK_IN_FLIGHT; i++)
+        if (w->flight[i].busy && w->flight[i].deadline_ms < until_ms)
+            until_ms = w->flight[i].deadline_ms;
+    return until_ms;
+}
+
+size_t webhook_poll(void *arg, struct send_done *done, int64_t until_ms)
+{
+    struct webhook *w = arg;
+    size_t n;
+    bool going;
+    if (!w->multi)
+        return take_judged(w, done);
+    do {
+        going = run_some(w, true, next_deadline(w, until_ms));
+        finish_some(w);
+        give_up(w);
+        n = take_judged(w, done);
+    } while (n == 0 && going);
+    return n;
 }

@@ -72,6 +72,30 @@ struct batch {
     int64_t took_ms;
 };
 
+/* A kind of the window form, used as one of the batch form. */
+static void send_batch(struct instance *in, struct batch *b, size_t n, int64_t deadline_ms)
+{
+    struct send_done done[BATCH];
+    size_t open = n;
+    if (in->type->send) {
+        in->type->send(in->self, b->ev, n, b->out, deadline_ms, &b->e);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        in->type->begin(in->self, (unsigned)i, &b->ev[i], deadline_ms);
+    while (open > 0) {
+        size_t got = in->type->poll(in->self, done, deadline_ms);
+        for (size_t i = 0; i < got; i++, open--) {
+            assert_true(done[i].place < n);
+            b->out[done[i].place] = done[i].result;
+            if (done[i].result != SEND_OK && !b->e.text[0])
+                (void)err_set(&b->e, "%s", b->why[done[i].place]);
+            if (done[i].retry_after_ms > b->e.retry_after_ms)
+                b->e.retry_after_ms = done[i].retry_after_ms;
+        }
+    }
+}
+
 /* Sends one event per key; an answer that is forgotten would show as what `out` held before. */
 static void send_keys(struct instance *in, struct batch *b, const char *const *keys, size_t n,
                       int64_t within_ms)
@@ -89,7 +113,7 @@ static void send_keys(struct instance *in, struct batch *b, const char *const *k
         b->out[i] = SEND_OK;
     }
     int64_t begin = clock_mono_ms();
-    in->type->send(in->self, b->ev, n, b->out, begin + within_ms, &b->e);
+    send_batch(in, b, n, begin + within_ms);
     b->took_ms = clock_mono_ms() - begin;
 }
 

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Kinds of the window form: events are out in places, and each place that becomes free is fed at once, whatever the others
+ * still wait for. So one key whose receiver hangs costs its own place and nothing else.
+ *
+ * A success is settled at once. A failure says nothing about the target while other events are out: it waits, in its place,
+ * until one of them goes through (then only its key waits), or none is left (then the target is down, and every event keeps
+ * its place in the order), or others take too long. */
+#include "base/clock.h"
+#include "base/crash.h"
+#include "event/sender.h"
+
+#define FLUSH_MS 2 /* so long without an answer, and what was resolved is written */
+
+void window_init(struct sender *s)
+{
+    size_t n = s->type->max_batch;
+    BUG_ON(!s->type->one_per_key || !s->type->poll || !s->type->wake);
+    s->places = arena_zalloc(&s->arena, n * sizeof(*s->places));
+    s->done = arena_zalloc(&s->arena, n * sizeof(*s->done));
+}
+
+bool window_holds(const struct sender *s, const struct queued *q)
+{
+    for (size_t i = 0; s->n_used > 0 && i < s->type->max_batch; i++) {
+        const struct place *p = &s->places[i];
+        if (p->used && p->key_hash == q->key_hash && str_eq(p->ref.key, q->row.key) &&
+            str_eq(p->ref.bucket, q->row.bucket))
+            return true;
+    }
+    return false;
+}
+
+static void count_out(struct sender *s)
+{
+    atomic_store(&s->sending, (unsigned)(s->n_used - s->n_ended));
+}
+
+static void hand_over(struct sender *s, size_t n, int64_t now_ms)
+{
+    unsigned at = 0;
+#ifdef BELFRY_MUTATE_REMOVE_BEFORE_SEND
+    sender_remove_early(s, n);
+#endif
+    crash_point(CRASH_EVENT_BEFORE_SEND);
+    for (size_t i = 0; i < n; i++, at++) {
+        while (s->places[at].used)
+            at++;
+        struct place *p = &s->places[at];
+        struct queued *q = s->batch[i].event;
+        *p = (struct place){.used = true, .seq = q->seq, .key_hash = q->key_hash};
+        p->ref = sender_ref(&s->batch[i], s->why[at]);
+        q->out = true;
+        s->n_used++;
+        count_out(s);
+        s->type->begin(s->self, at, &p->ref, sender_deadline(s, now_ms, SEND_MS));
+    }
+}
+
+/* Outcomes until `until_ms`, or until there are some. */
+static size_t collect(struct sender *s, int64_t until_ms)
+{
+    size_t n = s->type->poll(s->self, s->done, until_ms);
+    int64_t now_ms = clock_mono_ms();
+    for (size_t i = 0; i < n; i++) {
+        struct place *p = &s->places[s->done[i].place];
+        BUG_ON(!p->used || p->ended);
+        p->ended = true;
+        p->ended_ms = now_ms;
+        p->result = s->done[i].result;
+        p->retry_after_ms = s->done[i].retry_after_ms;
+    }
+    s->n_ended += n;
+    count_out(s);
+    if (n > 0) {
+        crash_point(CRASH_EVENT_SENT);
+        s->last_work_ms = now_ms;
+    }
+    return n;
+}
+
+/* The outcomes that wait, as a batch; their places are free then. */
+static size_t take_ended(struct sender *s, struct err *e)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < s->type->max_batch; i++) {
+        struct place *p = &s->places[i];
+        if (!p->used || !p->ended)
+            continue;
+        s->batch[n] = queue_find(s, p->seq);
+        s->batch[n].event->out = false;
+        s->batch[n].why = s->why[i];
+        s->batch[n].retry_after_ms = p->retry_after_ms;
+        s->results[n++] = p->result;
+        if (p->result != SEND_OK && !e->text[0])
+            (void)err_set(e, "%s", s->why[i]);
+        if (p->retry_after_ms > e->retry_after_ms)
+            e->retry_after_ms = p->retry_after_ms;
+        p->used = false;
+    }
+    s->n_used -= n;
+    s->n_ended = 0;
+    return n;
+}
+
+static void compact(struct sender *s)
+{
+    size_t holes = 0;
+    for (size_t i = 0; i < s->n_window; i++)
+        holes += s->window[i].bytes == NULL;
+    if (holes >= COMPACT_AT || 2 * holes >= s->n_window || s->send_failed || s->broken)
+        queue_compact(s);
+}
+
+/* Settles what has ended, once it is clear what it means. */
+static void judge(struct sender *s, int64_t now_ms)
+{
+    struct err e = {0};
+    bool clear = s->n_ended == s->n_used;
+    for (size_t i = 0; i < s->type->max_batch && !clear; i++) {
+        const struct place *p = &s->places[i];
+        clear = p->used && p->ended && (p->result == SEND_OK || now_ms - p->ended_ms >= VERDICT_MS);
+    }
+    if (s->n_ended == 0 || !clear)
+        return;
+    size_t n = take_ended(s, &e);
+    settle(s, n, s->n_used > 0, now_ms, &e);
+    compact(s);
+}
+
+bool window_step(struct sender *s, int64_t now_ms, bool unread)
+{
+    size_t n = 0;
+    bool feed = now_ms >= s->retry_at_ms && (!s->broken || s->n_used == 0); /* a probe is whole */
+    if (feed) {
+        n = queue_pick(s, now_ms, s->broken, s->type->max_batch - s->n_used);
+        hand_over(s, n, now_ms);
+    }
+    s->waits = false;
+    if (s->n_used == 0)
+        return false;
+    bool more = feed && s->n_used < s->type->max_batch && !s->broken &&
+                (atomic_load(&s->news) || (s->backlog && queue_has_room(s) && !unread));
+    s->waits = collect(s, more ? now_ms : now_ms + FLUSH_MS) == 0 && !more;
+    judge(s, clock_mono_ms());
+    s->waits = s->waits && s->n_used > 0;
+    return true;
+}
+
+/* When something is to be done even if nothing is answered. A lane that was due at now_ms and is not out waits for a
+ * place. */
+static int64_t next_due(const struct sender *s, int64_t now_ms)
+{
+    int64_t due = now_ms + IDLE_MS;
+    for (size_t i = 0; i < s->n_lanes; i++) {
+        int64_t at = s->lanes[i].next_try_ms;
+        if (!s->lanes[i].head.out && at > now_ms && at < due)
+            due = at;
+    }
+    for (size_t i = 0; i < s->type->max_batch; i++) {
+        const struct place *p = &s->places[i];
+        if (p->used && p->ended && p->ended_ms + VERDICT_MS < due)
+            due = p->ended_ms + VERDICT_MS;
+    }
+    return s->retry_at_ms > now_ms && s->retry_at_ms < due ? s->retry_at_ms : due;
+}
+
+void window_wait(struct sender *s, int64_t now_ms)
+{
+    int64_t until = atomic_load(&s->news) && now_ms >= s->retry_at_ms && s->n_used < s->type->max_batch
+                        ? now_ms
+                        : next_due(s, now_ms);
+    (void)collect(s, sender_deadline(s, now_ms, until - now_ms));
+    judge(s, clock_mono_ms());
+}
+
+void window_drain(struct sender *s)
+{
+    while (s->n_ended < s->n_used && clock_mono_ms() < atomic_load(&s->stop_ms))
+        (void)collect(s, atomic_load(&s->stop_ms));
+    if (s->n_ended < s->n_used) /* what the target ends by the time it was given */
+        (void)collect(s, clock_mono_ms());
+    judge(s, clock_mono_ms());
+    if (!s->halted)
+        (void)remove_resolved(s);
+}

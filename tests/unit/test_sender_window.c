@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A sender over a kind of the window form: what is out, what each answer means, and what goes out next. */
+#include "sender_help.h"
+
+#define PLACES 4
+
+/* The target: events wait in places until the test answers them. */
+struct window {
+    struct fake fake; /* first: connect and disconnect are its */
+    struct event_ref ev[PLACES];
+    bool out[PLACES];
+    struct send_done done[PLACES];
+    size_t n_done, n_begun;
+};
+static struct window *the_window;
+
+static void window_begin(void *self, unsigned place, const struct event_ref *ev, int64_t deadline_ms)
+{
+    (void)self;
+    (void)deadline_ms;
+    struct window *w = the_window;
+    assert_true(place < PLACES && !w->out[place]);
+    for (unsigned i = 0; i < PLACES; i++) /* never two of a key */
+        assert_false(w->out[i] && str_eq(w->ev[i].key, ev->key));
+    w->ev[place] = *ev;
+    w->out[place] = true;
+    w->n_begun++;
+}
+
+static size_t window_poll(void *self, struct send_done *done, int64_t until_ms)
+{
+    (void)self;
+    struct window *w = the_window;
+    size_t n = w->n_done;
+    memcpy(done, w->done, n * sizeof(*done));
+    w->n_done = 0;
+    if (n == 0 && until_ms > now_ms()) /* nobody answers meanwhile */
+        atomic_store(&fake_now_ns, until_ms * 1000000);
+    return n;
+}
+
+static void window_wake(void *self)
+{
+    (void)self;
+}
+
+static const struct target_type window_type = {.name = "fake",
+                                               .subsys = "notify_fake",
+                                               .max_batch = PLACES,
+                                               .one_per_key = true,
+                                               .connect = fake_connect,
+                                               .begin = window_begin,
+                                               .poll = window_poll,
+                                               .wake = window_wake,
+                                               .disconnect = fake_disconnect,
+                                               .close = fake_close};
+
+static int setup(void **state)
+{
+    assert_int_equal(bench_setup(state), 0);
+    struct bench *b = *state;
+    bench_stop(b);
+    b->type = &window_type;
+    the_window = calloc(1, sizeof(*the_window));
+    bench_start(b);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    int rc = bench_teardown(state);
+    free(the_window);
+    return rc;
+}
+
+/* The number of the key's event that is out; -1: none is. */
+static int out_of(unsigned key)
+{
+    for (unsigned i = 0; i < PLACES; i++)
+        if (the_window->out[i] && number_in(the_window->ev[i].key, STR("k")) == key)
+            return (int)number_in(the_window->ev[i].record, STR("{\"n\":"));
+    return -1;
+}
+
+static void answer(unsigned key, enum send_result r, int64_t retry_after_ms)
+{
+    struct window *w = the_window;
+    for (unsigned i = 0; i < PLACES; i++) {
+        if (!w->out[i] || number_in(w->ev[i].key, STR("k")) != key)
+            continue;
+        w->done[w->n_done++] = (struct send_done){i, r, retry_after_ms};
+        w->out[i] = false;
+        if (r != SEND_OK)
+            (void)snprintf(w->ev[i].why, SEND_WHY, "answer %d", (int)r);
+        return;
+    }
+    fail_msg("nothing of k%u is out", key);
+}
+
+static void step(struct bench *b)
+{
+    (void)sender_step(b->s, now_ms());
+}
+
+/* one key's answer does not come: its place is all that it takes, and its later events wait for it */
+static void test_a_hanging_key(void **state)
+{
+    struct bench *b = *state;
+    put(b, 0);
+    put(b, 0);
+    for (unsigned i = 0; i < 40; i++)
+        put(b, 1 + i % 5);
+    step(b);
+    for (unsigned i = 0; i < 40; i++) {
+        unsigned key = 1;
+        while (key < 6 && out_of(key) < 0)
+            key++;
+        if (key == 6)
+            break;
+        answer(key, SEND_OK, 0);
+        step(b);
+        step(b);
+        assert_int_equal(out_of(0), 0);
+    }
+    step(b);
+    assert_int_equal(queued(b), 2);
+    answer(0, SEND_OK, 0);
+    step(b);
+    step(b);
+    assert_int_equal(out_of(0), 1);
+}
+
+/* a failure waits for the others: one goes through, and only its key waits, as long as it was told */
+static void test_a_failure_among_others(void **state)
+{
+    struct bench *b = *state;
+    for (unsigned i = 0; i < 3; i++)
+        put(b, i);
+    step(b);
+    answer(0, SEND_RETRY, 60000);
+    int64_t before = now_ms();
+    step(b);
+    assert_int_equal(b->s->status, TARGET_ONLINE);
+    answer(1, SEND_OK, 0);
+    step(b);
+    assert_int_equal(b->s->n_lanes, 1);
+    assert_true(b->s->lanes[0].next_try_ms >= before + 60000);
+    assert_true(b->s->retry_at_ms <= now_ms());
+    assert_int_equal(out_of(2), 2);
+    put(b, 3); /* others do not wait with it */
+    step(b);
+    assert_int_equal(out_of(3), 3);
+    assert_int_equal(b->fake.disconnects, 0);
+}
+
+/* none goes through: the target is down, and every event keeps its place */
+static void test_all_fail(void **state)
+{
+    struct bench *b = *state;
+    for (unsigned i = 0; i < 3; i++)
+        put(b, i);
+    step(b);
+    for (unsigned i = 0; i < 3; i++)
+        answer(i, SEND_RETRY, i == 1 ? 5000 : 0);
+    step(b);
+    assert_int_equal(b->s->status, TARGET_OFFLINE);
+    assert_int_equal(b->s->n_lanes, 0);
+    assert_int_equal(b->fake.disconnects, 1);
+    assert_true(b->s->retry_at_ms >= now_ms() + 5000);
+    advance(5000 + BACKOFF_MAX_MS);
+    step(b);
+    assert_int_equal(the_window->n_begun, 6);
+    for (unsigned i = 0; i < 3; i++)
+        answer(i, SEND_OK, 0);
+    step(b);
+    step(b);
+    assert_int_equal(queued(b), 0);
+}
+
+/* others that answer nothing: the key that failed is tried again without them */
+static void test_a_failure_beside_silence(void **state)
+{
+    struct bench *b = *state;
+    put(b, 0);
+    put(b, 1);
+    step(b);
+    answer(0, SEND_RETRY, 0);
+    for (unsigned i = 0; i < 20 && out_of(0) < 0; i++)
+        step(b);
+    assert_int_equal(out_of(0), 0);
+    assert_int_equal(out_of(1), 1);
+    assert_int_equal(b->s->lanes[0].failures,
+                     0); /* nothing went through meanwhile: it is not this event's fault */
+}
+
+/* keys that have failed leave half of the places to the others */
+static void test_failed_keys_and_others(void **state)
+{
+    struct bench *b = *state;
+    for (unsigned i = 0; i < PLACES; i++)
+        put(b, i);
+    put(b, 9);
+    step(b);
+    for (unsigned i = 1; i < PLACES; i++)
+        answer(i, SEND_RETRY, 0);
+    answer(0, SEND_OK, 0);
+    step(b);
+    assert_int_equal(b->s->n_lanes, 3);
+    for (unsigned i = 10; i < 20; i++)
+        put(b, i);
+    advance(1000);
+    step(b);
+    unsigned failed = 0, others = 0;
+    for (unsigned key = 0; key < 20; key++) {
+        failed += out_of(key) >= 0 && key < PLACES;
+        others += out_of(key) >= 0 && key >= PLACES;
+    }
+    assert_int_equal(others, PLACES / 2);
+    assert_int_equal(failed, PLACES / 2);
+}
+
+int main(void)
+{
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        CASE(test_a_hanging_key),
+        CASE(test_a_failure_among_others),
+        CASE(test_all_fail),
+        CASE(test_a_failure_beside_silence),
+        CASE(test_failed_keys_and_others),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
