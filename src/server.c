@@ -348,6 +348,11 @@ static void reload(struct server *v)
         log_info("server", "SIGHUP: certificates in %s loaded", v->certs_dir);
     else
         log_error("server", "SIGHUP: the certificates stay as they were: %s", e.text);
+    /* What targets trust; each sender is made anew when that has changed. */
+    (void)delivery_reload_cas(v->delivery);
+    config_apply_again(v->config);
+    if (v->certs_dir)
+        log_info("server", "SIGHUP: certificates of authorities in %s/CAs loaded", v->certs_dir);
 }
 
 static void wait_for_end(struct server *v)

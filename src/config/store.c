@@ -79,6 +79,14 @@ void config_on_change(struct config *c, void (*apply)(void *ctx, const struct co
     c->apply_ctx = ctx;
 }
 
+void config_apply_again(struct config *c)
+{
+    mutex_lock(&c->change);
+    if (c->apply)
+        c->apply(c->apply_ctx, c->stored); /* replaced only by who holds `change` */
+    mutex_unlock(&c->change);
+}
+
 struct config_stored *config_snapshot(struct config *c)
 {
     mutex_lock(&c->mutex);

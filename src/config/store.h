@@ -48,6 +48,8 @@ void config_close(struct config *c);
 /* `apply` is called after every change, on the thread that makes it, one call at a time, with all settings as they are
  * stored now (valid during the call). Set before the first change. */
 void config_on_change(struct config *c, void (*apply)(void *ctx, const struct config_stored *now), void *ctx);
+/* Calls `apply` with the settings as they are, in turn with the changes: what they refer to outside is another. */
+void config_apply_again(struct config *c);
 /* What is stored now: a snapshot of its own, to be given back with config_stored_free. Any thread. */
 struct config_stored *config_snapshot(struct config *c);
 void config_stored_free(struct config_stored *st);

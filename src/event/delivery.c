@@ -35,27 +35,42 @@ static void read_ca_file(struct buf *out, const char *path)
     buf_char(out, '\n');
 }
 
-/* The certificates in certs-dir/CAs, one after the other. */
-static void read_cas(struct delivery *d, const char *certs_dir)
+/* The certificates in certs-dir/CAs, one after the other; malloc'd. In one order, whatever the folder's: else what is the same
+ * would look like something new. A folder that is not there has none. */
+static struct str read_cas(const char *certs_dir)
 {
     struct buf all;
+    struct dirent **found = NULL;
     char path[4096];
     (void)snprintf(path, sizeof(path), "%s/CAs", certs_dir);
-    DIR *dir = opendir(path);
-    if (!dir)
-        return;
+    int count = scandir(path, &found, NULL, alphasort);
     buf_init(&all, CA_FILE_MAX);
-    for (struct dirent *f; (f = readdir(dir));) {
-        int n = snprintf(path, sizeof(path), "%s/CAs/%s", certs_dir, f->d_name);
-        if (f->d_name[0] != '.' && n > 0 && (size_t)n < sizeof(path))
+    for (int i = 0; i < count; i++) {
+        int n = snprintf(path, sizeof(path), "%s/CAs/%s", certs_dir, found[i]->d_name);
+        if (found[i]->d_name[0] != '.' && n > 0 && (size_t)n < sizeof(path))
             read_ca_file(&all, path);
+        free(found[i]);
     }
-    (void)closedir(dir);
+    free(found);
     if (all.failed)
         log_warn("event", "%s/CAs holds more than %u bytes: not all of its certificates are trusted",
                  certs_dir, CA_FILE_MAX);
-    d->ca_pem = arena_dup(&d->arena, buf_view(&all));
+    struct str pem = str_n(str_dupz(buf_view(&all)), all.len);
     buf_release(&all);
+    return pem;
+}
+
+size_t delivery_reload_cas(struct delivery *d)
+{
+    if (!d->certs_dir)
+        return 0;
+    struct str pem = read_cas(d->certs_dir);
+    mutex_lock(&d->change);
+    struct str before = d->ca_pem;
+    d->ca_pem = pem;
+    mutex_unlock(&d->change);
+    free((char *)before.p);
+    return pem.n;
 }
 
 /* --- life ---------------------------------------------------------------------------------------------------------- */
@@ -97,10 +112,10 @@ struct delivery *delivery_open(struct kv *kv, const struct delivery_options *o, 
     d->region = arena_dup(&d->arena, o->region);
     d->dead_letter_limit = o->dead_letter_limit > 0 ? o->dead_letter_limit : 100000;
     atomic_store(&d->generation, 1);
-    if (o->certs_dir)
-        read_cas(d, o->certs_dir);
+    d->certs_dir = o->certs_dir;
     mutex_init(&d->change, RANK_DELIVERY_CHANGE);
     mutex_init(&d->mutex, RANK_DELIVERY);
+    (void)delivery_reload_cas(d);
     bool ok = roster_make(d, o->settings, &d->now, e);
     for (size_t i = 0; ok && i < d->now.n_senders; i++)
         ok = queue_dir_take(d->now.senders[i], e) && sender_load(d->now.senders[i], e);
@@ -146,6 +161,7 @@ void delivery_free(struct delivery *d)
     roster_release(&d->now);
     mutex_release(&d->mutex);
     mutex_release(&d->change);
+    free((char *)d->ca_pem.p);
     arena_release(&d->arena);
     free(d);
 }

@@ -15,7 +15,7 @@ struct delivery;
 
 struct delivery_options {
     struct str region;
-    const char *certs_dir;                /* CAs/ in it are trusted by targets; may be NULL */
+    const char *certs_dir;                /* CAs/ in it are trusted by targets; stays; may be NULL */
     int64_t dead_letter_limit;            /* 0: 100,000 */
     const struct config_stored *settings; /* beside the environment; during the call; may be NULL */
 };
@@ -33,6 +33,10 @@ void delivery_free(struct delivery *d);
  * by both but what a receiver left unanswered. A target with bad settings is 'broken', as at the start. After delivery_stop
  * nothing happens. For workers: waits for commits, senders and the files of queue_dir. Errors of the store only. */
 bool delivery_reconfigure(struct delivery *d, const struct config_stored *settings, struct err *e);
+
+/* Reads the certificates of certs-dir/CAs again. They count from the next delivery_reconfigure on, which makes every sender
+ * anew when they are others than before. Their number of bytes. As delivery_reconfigure. */
+size_t delivery_reload_cas(struct delivery *d);
 
 /* Raised by every change of the set of targets; a commit that matched under another generation must match again. Any thread. */
 uint64_t delivery_generation(struct delivery *d);

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/crash.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "event/delivery_impl.h"
 
@@ -85,7 +86,7 @@ static bool configure(struct delivery *d, const struct config_stored *st, struct
     bool on;
     s->conf = conf;
     bool ok = config_load_from(st, s->type->subsys, s->type->keys, s->id, conf, &s->arena, e);
-    conf->ca_pem = d->ca_pem;
+    conf->ca_pem = arena_dup(&s->arena, d->ca_pem);
     s->dead_limit = conf->dead_letter_limit > 0 ? conf->dead_letter_limit : d->dead_letter_limit;
     if (!config_enabled(st, s->type->subsys, s->id, &on, e) || !ok || !s->type->check(conf, e))
         return false;
@@ -95,11 +96,15 @@ static bool configure(struct delivery *d, const struct config_stored *st, struct
     return s->self != NULL;
 }
 
-static void fingerprint(const struct config_stored *st, const struct target_type *type, struct str id,
-                        struct buf *b)
+/* Everything that a sender is made from: its settings, and the certificates that it trusts. */
+static void fingerprint(const struct delivery *d, const struct config_stored *st,
+                        const struct target_type *type, struct str id, struct buf *b)
 {
+    uint8_t sum[SHA256_LEN];
+    hash_sha256(d->ca_pem, sum);
     buf_init(b, 4u << 20);
     config_fingerprint(st, type->subsys, type->keys, id, b);
+    buf_str(b, str_n((const char *)sum, sizeof(sum)));
 }
 
 /* --- a set of targets --------------------------------------------------------------------------------------------- */
@@ -169,7 +174,7 @@ static bool add_target(struct delivery *d, const struct config_stored *st, struc
     if ((config_enabled(st, type->subsys, id, &on, NULL) && !on) || !may_be_added(r, type, id))
         return true;
     struct buf print;
-    fingerprint(st, type, id, &print);
+    fingerprint(d, st, type, id, &print);
     struct sender *s = find(&d->now, type, id);
     bool same = s && !print.failed && str_eq(s->fingerprint, buf_view(&print)), ok = true;
     if (same)

@@ -26,7 +26,8 @@ struct delivery {
     struct kv *kv;
     struct arena arena;
     struct str region;
-    struct str ca_pem;
+    const char *certs_dir; /* NULL: none */
+    struct str ca_pem;     /* malloc'd; under `change`, copied by each sender */
     int64_t dead_letter_limit;
     _Atomic uint64_t generation;
     struct mutex change; /* held by who changes the set; and for running, stopped */
