@@ -31,6 +31,7 @@ static const char usage[] =
     "(0)\n"
     "  --keyspace N         get, head: choose among N keys; put: overwrite N keys; delete: stop after N; "
     "mixed: N keys\n"
+    "  With --rate, latency counts from the time at which a request was due, not from when it was sent.\n"
     "  --unsigned-payload   x-amz-content-sha256: UNSIGNED-PAYLOAD\n"
     "  raw: --method M --key KEY --query Q --body-file FILE (- is standard input): one request, the reply's "
     "body goes to\n"

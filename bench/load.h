@@ -55,7 +55,8 @@ struct load_tally {
     uint64_t transport;  /* no reply: refused, reset, timed out, not HTTP */
     uint64_t reconnects; /* kept-alive connections that the server closed between requests */
     uint64_t status[600];
-    struct hist latency; /* from the start of sending to the last byte of the reply, ns */
+    struct hist
+        latency; /* from the start of sending (paced: from when it was due) to the last byte of the reply, ns */
 };
 
 /* Writes one signed request head. One per thread. */

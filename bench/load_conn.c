@@ -101,8 +101,12 @@ void conn_go_on(struct worker *w, struct conn *c)
             conn_finish(w, c);
             return;
         }
-        if (w->credits > 0)
+        c->due = 0;
+        if (w->credits > 0) {
             w->credits--;
+            c->due = w->due;
+            w->due += w->step;
+        }
     }
     start_request(w, c);
 }
@@ -172,7 +176,8 @@ static void replied(struct worker *w, struct conn *c)
 {
     int status = c->reply.status;
     bool good = status >= 200 && status < 300;
-    hist_add(&w->tally.latency, load_now() - c->started);
+    /* Paced: what a slow reply before it made it wait counts, too. */
+    hist_add(&w->tally.latency, load_now() - (c->due != 0 ? c->due : c->started));
     w->tally.done++;
     w->tally.status[status]++;
     w->failures = 0;

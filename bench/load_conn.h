@@ -25,6 +25,7 @@ struct conn {
     enum load_op op;
     uint64_t key;
     uint64_t started; /* ns */
+    uint64_t due;     /* paced: when it should have been sent, ns; 0: not paced */
     uint64_t body_at; /* bytes of the reply's body seen */
     size_t head_len;
     size_t body_len;
@@ -58,7 +59,8 @@ struct worker {
     bool failed;
     int epoll;
     int timer;
-    uint64_t credits; /* paced: requests that are due */
+    uint64_t credits;   /* paced: requests that are due */
+    uint64_t due, step; /* paced: when the next one is due, and the time between two, ns */
     uint64_t random;
     char buffer[65536];
 };

@@ -133,6 +133,8 @@ static void set_timer(struct worker *w)
     ns = ns > 0 ? ns : 1;
     struct timespec step = {(time_t)(ns / NS_PER_S), (long)(ns % NS_PER_S)};
     struct itimerspec spec = {step, step};
+    w->step = ns;
+    w->due = load_now() + ns;
     w->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     timerfd_settime(w->timer, 0, &spec, NULL);
     struct epoll_event ev = {.events = EPOLLIN, .data.ptr = NULL};
