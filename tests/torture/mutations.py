@@ -9,6 +9,7 @@ ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), 
 # name of the switch -> what is left out, rows that are to see it (the first that does ends the search)
 MUTATIONS = {
     "no-t-row": ("the row that names a body's file before it is written", ["kills"]),
+    "no-key-order": ("the hold of a key's later events while an earlier one is unresolved", ["receivers"]),
     "no-high-water": ("the sequencer's high-water mark across restarts", ["kills"]),
     "no-removal": ("the removal of events from the outbox after their confirmation", ["kills"]),
     "remove-before-send": ("that an event stays in the outbox until its confirmation", ["kills"]),
