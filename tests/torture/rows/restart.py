@@ -18,7 +18,7 @@ FIRST_S = 0.5           # from ready to the first delivery
 PAGE_S = 0.25           # first page of a listing
 BUCKET = "restart"
 CLIENTS = 16
-REPEATS = 2 * 16        # what is being sent, and the batch before it, whose removal is being written
+REPEATS = 3 * 16        # what is out, what was confirmed meanwhile, and the removal that is being written
 ALL, FEW = 1_000_000, 20_000
 
 
