@@ -155,12 +155,15 @@ static void put_ascii(struct buf *b, unsigned char c)
     case '\'':
         buf_str(b, STR("&#39;"));
         break;
-    case 0: /* no reader takes a reference to it */
-        buf_str(b, STR("\xef\xbf\xbd"));
+    case '\t':
+    case '\n':
+    case '\r': /* readers normalise line ends, but not references to them */
+        buf_printf(b, "&#x%X;", c);
         break;
     default:
-        /* Tab, LF and CR too: readers normalise line ends. */
-        buf_printf(b, "&#x%X;", c);
+        /* XML 1.0 has no other control character, not even as a reference. AWS and MinIO write one all the same, and then one
+         * key makes a whole listing unreadable; who wants the true name asks for encoding-type=url. */
+        buf_str(b, STR("\xef\xbf\xbd"));
     }
 }
 

@@ -26,8 +26,8 @@ struct str xml_text(const struct xml_node *n, const char *name);
 
 #define XML_PROLOG "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
 #define XML_S3_NS  "http://s3.amazonaws.com/doc/2006-03-01/"
-/* Appends s with & < > " ' escaped; control characters that XML 1.0 cannot carry as &#xN;, bytes that are not UTF-8 as
- * U+FFFD. */
+/* Appends s with & < > " ' escaped and tab, LF and CR as references. What XML 1.0 (2.2) cannot carry in any form (other control
+ * characters, U+FFFE, U+FFFF, bytes that are not UTF-8) becomes U+FFFD: the document is well-formed whatever s holds. */
 void xml_escape(struct buf *b, struct str s);
 /* <name>escaped text</name> */
 void xml_elem(struct buf *b, const char *name, struct str text);

@@ -60,7 +60,7 @@ static const struct text_case xml_cases[] = {
     CASE("plain", "plain"),
     CASE("a&b<c>d\"e'f", "a&amp;b&lt;c&gt;d&#34;e&#39;f"),
     CASE("\t\n\r", "&#x9;&#xA;&#xD;"),
-    CASE("\0\x1f", "\xef\xbf\xbd&#x1F;"),
+    CASE("\0\x1f\v", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"),
     CASE("\xc3\xbc\xf0\x9f\x98\x80", "\xc3\xbc\xf0\x9f\x98\x80"),
     CASE("\xff\xc3", "\xef\xbf\xbd\xef\xbf\xbd"),
     CASE("\xef\xbf\xbe\xef\xbf\xbd", "\xef\xbf\xbd\xef\xbf\xbd"),
