@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/crash.h"
 #include "base/xml.h"
+#include "s3/documents.h"
 #include "s3/emit.h"
 #include "s3/ops.h"
 #include "s3/owner.h"
@@ -121,14 +122,10 @@ static void create_done(void *ctx, enum kv_outcome outcome)
 
 static enum s3_error check_location(struct s3_req *r)
 {
-    struct str body = str_trim(buf_view(&r->xml));
-    if (!body.n)
-        return S3E_NONE;
-    struct xml_node *root = xml_parse(r->arena, body, 64);
-    if (!root || !(str_eq(root->name, STR("CreateBucketConfiguration")) ||
-                   str_eq(root->name, STR("CreateBucketRequest"))))
-        return S3E_MALFORMED_XML;
-    struct str where = str_trim(xml_text(root, "LocationConstraint"));
+    struct str where;
+    enum s3_error e = location_from_xml(r->arena, buf_view(&r->xml), &where);
+    if (e != S3E_NONE)
+        return e;
     bool fits = !where.n || !r->s3->region.n || str_eq(where, r->s3->region);
     return fits ? S3E_NONE : S3E_INVALID_REGION;
 }

@@ -5,6 +5,7 @@
  * accepted. The one exception is the ACL, whose only possible value may be written, because it changes nothing. */
 #include "base/log.h"
 #include "base/xml.h"
+#include "s3/documents.h"
 #include "s3/ops.h"
 #include "s3/owner.h"
 
@@ -127,8 +128,7 @@ void op_canned(struct s3_req *r)
 
 /* --- PutBucketAcl, PutObjectAcl -------------------------------------------------------------------------------------- */
 
-/* Is it the ACL that everything has: the owner alone, with FULL_CONTROL? Clients send back what they were given; MinIO's
- * gives no ID, so none is taken for the owner's, too. */
+/* Is it the ACL that everything has? */
 static enum s3_error check_acl(struct s3_req *r)
 {
     struct str body = str_trim(buf_view(&r->xml));
@@ -136,19 +136,7 @@ static enum s3_error check_acl(struct s3_req *r)
         return body.n ? S3E_UNEXPECTED_CONTENT : S3E_NONE;
     if (!body.n)
         return S3E_MISSING_SECURITY_HEADER;
-    struct xml_node *root = xml_parse(r->arena, body, 1024);
-    struct xml_node *list =
-        root && str_eq(root->name, STR("AccessControlPolicy")) ? xml_child(root, "AccessControlList") : NULL;
-    if (!list)
-        return S3E_MALFORMED_XML;
-    struct xml_node *grant = xml_child(list, "Grant");
-    struct xml_node *grantee = grant ? xml_child(grant, "Grantee") : NULL;
-    if (!grantee || xml_next(grant, "Grant") || xml_child(grantee, "URI") ||
-        xml_child(grantee, "EmailAddress") ||
-        !str_eq(str_trim(xml_text(grant, "Permission")), STR("FULL_CONTROL")))
-        return S3E_NOT_IMPLEMENTED;
-    struct str id = str_trim(xml_text(grantee, "ID"));
-    return !id.n || str_eq(id, STR(S3_OWNER_ID)) ? S3E_NONE : S3E_NOT_IMPLEMENTED;
+    return acl_from_xml(r->arena, body);
 }
 
 static void put_acl_reply(struct s3_req *r)

@@ -8,6 +8,7 @@
 #include "base/encode.h"
 #include "base/log.h"
 #include "base/xml.h"
+#include "s3/list_params.h"
 #include "s3/meta.h"
 #include "s3/ops.h"
 #include "s3/owner.h"
@@ -16,15 +17,9 @@
 #define REPLY_MAX \
     (16u \
      << 20) /* 1,000 keys of 1,024 bytes, each at most 6 bytes long when escaped, and the rest; or metadata */
-#define KEYS_MAX      1000
-#define KEYS_MAX_META 100 /* with up to 8 KiB of metadata and 15 KiB of tags each */
 
-enum list_kind { LIST_V1, LIST_V2, LIST_VERSIONS };
 struct list {
-    struct list_query q;
-    enum list_kind kind;
-    bool url, owner, has_token, metadata;
-    struct str marker, version_marker, start_after, token;
+    struct list_params p;
     enum store_result res;
     struct err why;
     struct buf xml;
@@ -39,7 +34,7 @@ static void list_free(struct s3_req *r)
 static void name_elem(struct list *l, const char *elem, struct str name)
 {
     buf_printf(&l->xml, "<%s>", elem);
-    if (l->url)
+    if (l->p.url)
         pct_encode(&l->xml, name, PCT_PATH);
     else
         xml_escape(&l->xml, name);
@@ -78,7 +73,7 @@ static void contents(struct list *l, const struct list_entry *e)
 {
     struct buf *b = &l->xml;
     char date[CLOCK_ISO_MS_LEN], etag[ETAG_MAX];
-    bool version = l->kind == LIST_VERSIONS;
+    bool version = l->p.kind == LIST_VERSIONS;
     clock_iso_ms(e->object.mtime_ns, date);
     buf_puts(b, version ? "<Version>" : "<Contents>");
     name_elem(l, "Key", e->key);
@@ -87,11 +82,11 @@ static void contents(struct list *l, const struct list_entry *e)
     xml_elem(b, "LastModified", str_n(date, sizeof date));
     buf_printf(b, "<ETag>&#34;%.*s&#34;</ETag>", (int)object_etag(&e->object, etag), etag);
     xml_elem_u64(b, "Size", e->object.size);
-    if (l->owner)
+    if (l->p.owner)
         buf_puts(b, S3_OWNER);
     struct str class = header_value(&e->object.meta, STR("x-amz-storage-class"));
     xml_elem(b, "StorageClass", class.n ? class : STR("STANDARD"));
-    if (l->metadata)
+    if (l->p.metadata)
         metadata(l, &e->object);
     buf_puts(b, version ? "</Version>" : "</Contents>");
 }
@@ -106,8 +101,8 @@ static void token_elem(struct list *l, struct str name)
 
 static void version_markers(struct list *l, const struct list_page *page)
 {
-    name_elem(l, "KeyMarker", l->marker);
-    xml_elem(&l->xml, "VersionIdMarker", l->version_marker);
+    name_elem(l, "KeyMarker", l->p.marker);
+    xml_elem(&l->xml, "VersionIdMarker", l->p.version_marker);
     if (!page->truncated)
         return;
     name_elem(l, "NextKeyMarker", page->next);
@@ -117,20 +112,20 @@ static void version_markers(struct list *l, const struct list_page *page)
 
 static void markers(struct list *l, const struct list_page *page)
 {
-    if (l->kind == LIST_VERSIONS) {
+    if (l->p.kind == LIST_VERSIONS) {
         version_markers(l, page);
         return;
     }
-    if (l->kind == LIST_V1) {
-        name_elem(l, "Marker", l->marker);
+    if (l->p.kind == LIST_V1) {
+        name_elem(l, "Marker", l->p.marker);
         if (page->truncated)
             name_elem(l, "NextMarker", page->next);
         return;
     }
-    if (l->start_after.n)
-        name_elem(l, "StartAfter", l->start_after);
-    if (l->has_token)
-        xml_elem(&l->xml, "ContinuationToken", l->token);
+    if (l->p.start_after.n)
+        name_elem(l, "StartAfter", l->p.start_after);
+    if (l->p.has_token)
+        xml_elem(&l->xml, "ContinuationToken", l->p.token);
     if (page->truncated)
         token_elem(l, page->next);
     xml_elem_u64(&l->xml, "KeyCount", page->n);
@@ -139,15 +134,15 @@ static void markers(struct list *l, const struct list_page *page)
 static void render(struct s3_req *r, struct list *l, const struct list_page *page)
 {
     struct buf *b = &l->xml;
-    bool versions = l->kind == LIST_VERSIONS;
+    bool versions = l->p.kind == LIST_VERSIONS;
     buf_puts(b, versions ? XML_PROLOG "<ListVersionsResult xmlns=\"" XML_S3_NS "\">"
                          : XML_PROLOG "<ListBucketResult xmlns=\"" XML_S3_NS "\">");
     xml_elem(b, "Name", r->bucket_name);
-    name_elem(l, "Prefix", l->q.prefix);
+    name_elem(l, "Prefix", l->p.q.prefix);
     markers(l, page);
-    xml_elem_u64(b, "MaxKeys", l->q.max);
-    if (l->q.delimiter.n)
-        name_elem(l, "Delimiter", l->q.delimiter);
+    xml_elem_u64(b, "MaxKeys", l->p.q.max);
+    if (l->p.q.delimiter.n)
+        name_elem(l, "Delimiter", l->p.q.delimiter);
     xml_elem(b, "IsTruncated", page->truncated ? STR("true") : STR("false"));
     for (size_t i = 0; i < page->n; i++)
         if (!page->entries[i].is_prefix)
@@ -158,7 +153,7 @@ static void render(struct s3_req *r, struct list *l, const struct list_page *pag
             name_elem(l, "Prefix", page->entries[i].key);
             buf_puts(b, "</CommonPrefixes>");
         }
-    if (l->url)
+    if (l->p.url)
         buf_puts(b, "<EncodingType>url</EncodingType>");
     buf_puts(b, versions ? "</ListVersionsResult>" : "</ListBucketResult>");
 }
@@ -169,7 +164,7 @@ static void list_job(struct s3_req *r)
     struct list_page page;
     struct arena rows; /* with all their metadata: let go before a client takes its time with the reply */
     arena_init(&rows);
-    l->res = store_list(r->s3->store, r->bucket, &l->q, &rows, &page, &l->why);
+    l->res = store_list(r->s3->store, r->bucket, &l->p.q, &rows, &page, &l->why);
     if (l->res == STORE_OK)
         render(r, l, &page);
     arena_release(&rows);
@@ -203,80 +198,11 @@ static void list_done(struct s3_req *r)
     }
 }
 
-static bool max_keys(const struct s3_req *r, size_t *out)
-{
-    struct str v;
-    uint64_t n;
-    *out = KEYS_MAX;
-    if (!s3_query(r, "max-keys", &v) || !v.n)
-        return true;
-    if (!str_to_u64(v, &n) || n > INT32_MAX)
-        return false;
-    *out = n < KEYS_MAX ? (size_t)n : KEYS_MAX;
-    return true;
-}
-
-static bool decode_token(struct s3_req *r, struct list *l)
-{
-    char *raw = arena_alloc(r->arena, l->token.n + 1);
-    size_t n;
-    if (!base64_decode(l->token, raw, l->token.n + 1, &n) || (l->token.n && !n))
-        return false;
-    l->q.after = str_n(raw, n);
-    return true;
-}
-
-/* A version behind which nothing of its key is left, or none: the page begins with the next key. */
-static const char *version_params(struct s3_req *r, struct list *l)
-{
-    l->owner = true;
-    s3_query(r, "key-marker", &l->marker);
-    s3_query(r, "version-id-marker", &l->version_marker);
-    l->q.after = l->marker;
-    if (l->version_marker.n && !l->marker.n)
-        return "A version-id marker cannot be specified without a key marker.";
-    if (l->version_marker.n && !str_eq(l->version_marker, STR("null")) &&
-        !version_id_valid(l->version_marker))
-        return "Invalid version id specified";
-    return NULL;
-}
-
-static const char *list_params(struct s3_req *r, struct list *l)
-{
-    struct str v;
-    s3_query(r, "prefix", &l->q.prefix);
-    s3_query(r, "delimiter", &l->q.delimiter);
-    if (s3_query(r, "encoding-type", &v) && v.n) {
-        if (!str_ieq(v, STR("url")))
-            return "Invalid Encoding Method specified in Request";
-        l->url = true;
-    }
-    if (!max_keys(r, &l->q.max))
-        return "Argument maxKeys must be an integer between 0 and 2147483647";
-    l->metadata = l->kind != LIST_V1 && s3_query(r, "metadata", &v) && str_eq(v, STR("true"));
-    if (l->metadata && l->q.max > KEYS_MAX_META)
-        l->q.max = KEYS_MAX_META;
-    if (l->kind == LIST_VERSIONS)
-        return version_params(r, l);
-    l->owner = l->kind == LIST_V1 || (s3_query(r, "fetch-owner", &v) && str_eq(v, STR("true")));
-    if (l->kind == LIST_V1) {
-        s3_query(r, "marker", &l->marker);
-        l->q.after = l->marker;
-        return NULL;
-    }
-    s3_query(r, "start-after", &l->start_after);
-    l->q.after = l->start_after;
-    l->has_token = s3_query(r, "continuation-token", &l->token);
-    if (l->has_token && l->token.n && !decode_token(r, l))
-        return "The continuation token provided is incorrect";
-    return NULL;
-}
-
 static void list(struct s3_req *r, enum list_kind kind)
 {
     struct list *l = ARENA_NEW(r->arena, struct list);
-    l->kind = kind;
-    const char *wrong = list_params(r, l);
+    l->p.kind = kind;
+    const char *wrong = list_params(r->arena, &r->query, &l->p);
     if (wrong) {
         s3_fail_msg(r, S3E_INVALID_ARGUMENT, wrong);
         return;

@@ -276,3 +276,22 @@ enum range_result range_parse(struct str value, uint64_t size, uint64_t *first, 
     *length = (to < size - 1 ? to : size - 1) - from + 1;
     return RANGE_OK;
 }
+
+enum s3_error copy_range_parse(struct str value, uint64_t size, uint64_t *first, uint64_t *length)
+{
+    uint64_t last;
+    *first = 0;
+    *length = size;
+    if (!value.p)
+        return S3E_NONE;
+    if (!str_starts(value, STR("bytes=")))
+        return S3E_INVALID_COPY_RANGE;
+    struct str to = str_from(value, 6), from;
+    str_cut(&to, '-', &from);
+    if (!to.p || !str_to_u64(from, first) || !str_to_u64(to, &last) || *first > last)
+        return S3E_INVALID_COPY_RANGE;
+    if (last >= size)
+        return S3E_INVALID_RANGE;
+    *length = last - *first + 1;
+    return S3E_NONE;
+}

@@ -38,5 +38,8 @@ bool etag_listed(struct str list, const struct object *o);
 enum range_result { RANGE_NONE, RANGE_OK, RANGE_UNSATISFIABLE };
 /* One byte range (RFC 9110 14.1.2); several, other units and nonsense are RANGE_NONE. *first, *length within size. */
 enum range_result range_parse(struct str value, uint64_t size, uint64_t *first, uint64_t *length);
+/* x-amz-copy-source-range (AWS API reference, UploadPartCopy): both ends, inside the source. Everything where there is none
+ * (value.p == NULL). S3E_INVALID_COPY_RANGE: none in that form; S3E_INVALID_RANGE: it ends behind the source's end. */
+enum s3_error copy_range_parse(struct str value, uint64_t size, uint64_t *first, uint64_t *length);
 
 #endif

@@ -40,26 +40,14 @@ static void copy_free(struct s3_req *r)
         bucket_unref(c->source);
 }
 
-/* x-amz-copy-source-range: both ends, inside the source. */
 static enum s3_error copy_range(struct s3_req *r, struct part_copy *c)
 {
     struct str range = s3_header(r, "x-amz-copy-source-range");
-    uint64_t size = c->read.object.size, last;
-    c->length = size;
-    if (!range.p)
-        return S3E_NONE;
-    if (!str_starts(range, STR("bytes=")))
-        return S3E_INVALID_COPY_RANGE;
-    struct str to = str_from(range, 6), from;
-    str_cut(&to, '-', &from);
-    if (!to.p || !str_to_u64(from, &c->first) || !str_to_u64(to, &last) || c->first > last)
-        return S3E_INVALID_COPY_RANGE;
-    if (last >= size) {
+    uint64_t size = c->read.object.size;
+    enum s3_error e = copy_range_parse(range, size, &c->first, &c->length);
+    if (e == S3E_INVALID_RANGE)
         r->range_size = (int64_t)size;
-        return S3E_INVALID_RANGE;
-    }
-    c->length = last - c->first + 1;
-    return S3E_NONE;
+    return e;
 }
 
 static enum s3_error copy_open(struct s3_req *r, struct part_copy *c)
