@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Lines of input: Range, and lists of ETags and dates of conditional requests. A range that is accepted lies within the
+ * Lines of input: a range (of a GET and of a copy), and lists of ETags and dates of conditional requests. A range that is accepted lies within the
  * object. */
 #include "s3/meta.h"
 
@@ -21,6 +21,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         uint64_t first, length;
         if (range_parse(part, sizes[i], &first, &length) == RANGE_OK)
+            BUG_ON(length == 0 || first >= sizes[i] || length > sizes[i] - first);
+        if (copy_range_parse(part, sizes[i], &first, &length) == S3E_NONE && part.p)
             BUG_ON(length == 0 || first >= sizes[i] || length > sizes[i] - first);
     }
     for (size_t i = 0; i < 4 && rest.p && str_cut(&rest, '\n', &part); i++)
