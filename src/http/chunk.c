@@ -21,6 +21,8 @@ enum state {
     DONE,
 };
 
+enum quote { PLAIN, QUOTED, ESCAPED }; /* in an extension's value */
+
 static int hex_digit(char c)
 {
     if (c >= '0' && c <= '9')
@@ -51,11 +53,22 @@ static bool on_size(struct http_chunk *c, char ch)
     return ch == ';' || ch == '\r';
 }
 
+/* A quoted value must be closed before the line ends: some readers look for the line's end only behind the quote. */
 static bool on_ext(struct http_chunk *c, char ch)
 {
     if (ch == '\r') {
         c->state = SIZE_LF;
-        return true;
+        return c->quote == PLAIN;
+    }
+    switch (c->quote) {
+    case PLAIN:
+        c->quote = ch == '"' ? QUOTED : PLAIN;
+        break;
+    case QUOTED:
+        c->quote = ch == '"' ? PLAIN : ch == '\\' ? ESCAPED : QUOTED;
+        break;
+    default:
+        c->quote = QUOTED;
     }
     return http_is(ch, CH_VALUE) && ++c->extensions <= HTTP_CHUNK_EXT_MAX;
 }

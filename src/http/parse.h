@@ -42,7 +42,7 @@ struct http_chunk {
     uint64_t left;       /* bytes of the current chunk still to come; or the size while it is read */
     uint32_t extensions; /* bytes of chunk extensions so far, over the whole body */
     uint32_t trailers;   /* bytes of the trailer section so far */
-    uint8_t state, digits;
+    uint8_t state, digits, quote;
 };
 #define HTTP_CHUNK_EXT_MAX     4096u /* bytes of extensions of one body */
 #define HTTP_CHUNK_TRAILER_MAX 8192u /* bytes of a trailer section, which is checked and dropped */
