@@ -139,7 +139,7 @@ static bool signature_right(struct auth *a, const struct claim *c, struct str ca
     sigv4_string_to_sign(&text, str_n(c->date, sizeof(c->date)), c->credential.scope, canonical);
     hash_hmac_sha256(str_n(key, SIGV4_KEY_LEN), buf_view(&text), ours);
     buf_release(&text);
-    if (!hex_decode(c->signature, theirs, sizeof(theirs)) || !hash_equal(ours, theirs, sizeof(ours)))
+    if (!sigv4_digest(c->signature, theirs) || !hash_equal(ours, theirs, sizeof(ours)))
         return false;
     hex_lower(ours, sizeof(ours), hex);
     if (!kept)
@@ -270,6 +270,14 @@ static enum auth_result check_expiry(struct str expires, const struct claim *c, 
     return now >= c->seconds + n ? AUTH_EXPIRED : AUTH_OK;
 }
 
+bool auth_query_once(const struct headers *q, struct str name, struct str *value)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < q->n; i++)
+        n += str_eq(q->v[i].name, name);
+    return n == 1 && query_get(q, name, value);
+}
+
 static enum auth_result read_query(const struct headers *q, struct claim *c, struct str *expires)
 {
     struct str algorithm, credential, date;
@@ -279,7 +287,7 @@ static enum auth_result read_query(const struct headers *q, struct claim *c, str
         !sigv4_credential(credential, &c->credential) || !query_get(q, STR("X-Amz-Date"), &date) ||
         !clock_parse_amz(date, &c->seconds) || !query_get(q, STR("X-Amz-Expires"), expires) ||
         !query_get(q, STR("X-Amz-SignedHeaders"), &c->signed_headers) ||
-        !query_get(q, STR("X-Amz-Signature"), &c->signature) || c->signature.n == 0)
+        !auth_query_once(q, STR("X-Amz-Signature"), &c->signature) || c->signature.n == 0)
         return AUTH_MALFORMED_QUERY;
     memcpy(c->date, date.p, sizeof(c->date));
     (void)query_get(q, STR("X-Amz-Security-Token"), &c->token);

@@ -19,6 +19,9 @@ enum auth_result auth_plain_payload(const struct auth_request *r, struct auth_pa
 /* Is the region of a V4 credential one that is accepted here? AUTH_WRONG_REGION. */
 enum auth_result auth_check_region(const struct auth *a, struct str region);
 
+/* The value of a name that is in the query exactly once: of two, those who read it might not take the same. */
+bool auth_query_once(const struct headers *q, struct str name, struct str *value);
+
 /* SigV2 (AWS: "Signing and Authenticating REST Requests (Signature Version 2)"). */
 enum auth_result sigv2_header(struct auth *a, const struct auth_request *r, struct str authorization,
                               struct arena *scratch, struct auth_identity *id, struct auth_payload *p);

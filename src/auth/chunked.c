@@ -109,7 +109,7 @@ static bool read_signature(struct chunked *c, struct str extension)
     const struct str name = STR("chunk-signature=");
     if (!str_starts(extension, name))
         return fail(c, CHUNKED_INCOMPLETE);
-    if (!hex_decode(str_from(extension, name.n), c->claimed, sizeof(c->claimed)))
+    if (!sigv4_digest(str_from(extension, name.n), c->claimed))
         return fail(c, CHUNKED_BAD_SIGNATURE);
     hash_begin(&c->hash, HASH_SHA256);
     return true;
@@ -233,7 +233,7 @@ static bool all_came(const struct chunked *c)
 /* The line behind the trailers of the signed form. */
 static bool trailer_signature(struct chunked *c, struct str hex)
 {
-    if (!hex_decode(str_trim(hex), c->claimed, sizeof(c->claimed)))
+    if (!sigv4_digest(str_trim(hex), c->claimed))
         return fail(c, CHUNKED_BAD_SIGNATURE);
     c->trailer_signed = true;
     return check_signature(c, STR("AWS4-HMAC-SHA256-TRAILER\n"), STR("\n"));

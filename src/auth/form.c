@@ -26,7 +26,7 @@ static enum auth_result verify_v4(struct auth *a, const struct auth_form *f)
     if (!kept)
         auth_signing_key(a->secret, c.day, c.region, c.service, key);
     hash_hmac_sha256(str_n(key, sizeof key), f->policy, ours);
-    if (!hex_decode(f->signature, theirs, sizeof theirs) || !hash_equal(ours, theirs, sizeof ours))
+    if (!sigv4_digest(f->signature, theirs) || !hash_equal(ours, theirs, sizeof ours))
         return AUTH_BAD_SIGNATURE;
     if (!kept)
         sigv4_stock_add(&a->stock, c.day, c.region, key);

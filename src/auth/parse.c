@@ -3,6 +3,8 @@
  * What the client says about its signature: credential, Authorization header, list of signed headers. */
 #include "auth/sigv4.h"
 
+#include "base/encode.h"
+
 /* Takes the text after the last slash off the end of *s; false without a slash. */
 static bool take_last(struct str *s, struct str *part)
 {
@@ -69,6 +71,14 @@ static struct str lower(struct str s, struct arena *a)
         copy[i] = (char)(s.p[i] + 32);
     }
     return s;
+}
+
+bool sigv4_digest(struct str text, uint8_t out[SHA256_LEN])
+{
+    for (size_t i = 0; i < text.n; i++)
+        if (text.p[i] >= 'A' && text.p[i] <= 'F')
+            return false;
+    return hex_decode(text, out, SHA256_LEN);
 }
 
 bool sigv4_names(struct str list, struct arena *a, struct sigv4_names *out)

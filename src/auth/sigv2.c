@@ -112,8 +112,11 @@ static bool resource(struct buf *out, const struct auth_request *r, struct arena
     buf_str(out, r->path.n ? r->path : STR("/"));
     char before = '?';
     for (size_t i = 0; i < SIGNED_N && q.n; i++) {
-        if (!query_get(&q, str_c(signed_names[i]), &value))
+        struct str name = str_c(signed_names[i]);
+        if (!query_get(&q, name, &value))
             continue;
+        if (!auth_query_once(&q, name, &value))
+            return false; /* only one of them would be signed */
         buf_char(out, before);
         buf_puts(out, signed_names[i]);
         if (value.n) {
@@ -231,8 +234,9 @@ enum auth_result sigv2_query(struct auth *a, const struct auth_request *r, struc
     struct str access_key, expires, signature, token;
     uint64_t seconds;
     if (!query_parse(scratch, r->query, QUERY_MAX, &q) ||
-        !query_get(&q, STR("AWSAccessKeyId"), &access_key) || !query_get(&q, STR("Expires"), &expires) ||
-        !query_get(&q, STR("Signature"), &signature) || !str_to_u64(expires, &seconds))
+        !auth_query_once(&q, STR("AWSAccessKeyId"), &access_key) ||
+        !auth_query_once(&q, STR("Expires"), &expires) ||
+        !auth_query_once(&q, STR("Signature"), &signature) || !str_to_u64(expires, &seconds))
         return AUTH_V2_QUERY;
     if (has_unsigned_header(r))
         return AUTH_UNSIGNED_HEADERS;

@@ -6,6 +6,7 @@
 #define BELFRY_AUTH_SIGV4_H
 
 #include "auth/auth.h"
+#include "base/hash.h"
 #include "base/thread.h"
 
 #define SIGV4_ALGORITHM   STR("AWS4-HMAC-SHA256")
@@ -22,6 +23,8 @@ struct sigv4_credential {
     struct str access_key, scope, day, region, service;
 };
 bool sigv4_credential(struct str text, struct sigv4_credential *out);
+/* A signature as it is sent: 64 lower-case hexadecimal digits, nothing else that would mean the same. */
+bool sigv4_digest(struct str text, uint8_t out[SHA256_LEN]);
 
 /* "AWS4-HMAC-SHA256 Credential=..., SignedHeaders=..., Signature=..." with or without blanks after the commas. */
 struct sigv4_header {
