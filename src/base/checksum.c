@@ -151,7 +151,7 @@ static uint64_t multiply(uint64_t a, uint64_t b, uint64_t poly, unsigned bits)
 void checksum_combine(enum checksum_kind k, const uint8_t *a, const uint8_t *b, uint64_t b_len, uint8_t *out)
 {
     const struct kind *kind = &kinds[k];
-    BUG_ON(!kind->poly);
+    BUG_ON(!kind->poly || kind->len == 0);
     unsigned bits = (unsigned)kind->len * 8;
     /* With inversion before and after, crc(AB) = crc(A) * x^(8 |B|) + crc(B): the power by squaring. */
     uint64_t shift = 1ull << (bits - 1), power = shift >> 8; /* x^0, x^8 */

@@ -111,7 +111,7 @@ static void on_listen(uv_poll_t *h, int status, int events)
     if (status < 0)
         return;
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
-        union addr peer;
+        union addr peer = {0};
         socklen_t n = sizeof(peer);
         int fd = accept4(l->fd, &peer.sa, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
@@ -201,7 +201,7 @@ static bool add_wildcard(struct http_server *s, unsigned port, struct err *e)
 
 bool listen_open(struct http_server *s, struct err *e)
 {
-    char host[256], port[16];
+    char host[256] = "", port[16] = "";
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *list;
     if (!split_address(s->o.address, host, port, e))
         return false;
