@@ -6,7 +6,7 @@ DESTDIR ?=
 MESON ?= meson
 BUILD := build
 
-.PHONY: all demo test test-all torture bench fmt fmt-check lint install clean help configure
+.PHONY: all demo test test-all torture fuzz bench fmt fmt-check lint install clean help configure
 
 all: configure ## build build/belfry (the default)
 	@ninja -C $(BUILD) belfry
@@ -33,6 +33,11 @@ torture: ## faults of every kind, for FOR minutes (30) from SEED; ROWS="name ...
 	@$(MAKE) --no-print-directory all
 	@scripts/torture $(if $(FOR),--for $(FOR)) $(if $(SEED),--seed $(SEED)) $(if $(ROWS),--rows $(ROWS)) \
 	    $(if $(MUTATE),--mutate $(MUTATE)) $(TORTURE)
+
+fuzz: ## search with every fuzz target, FOR minutes in all (10); one table of what each did
+	@scripts/install-deps test
+	@scripts/test build-fuzz
+	@scripts/fuzz $(if $(FOR),--for $(FOR)) $(FUZZ)
 
 bench: ## measure against MinIO on this machine; the table goes to docs/benchmarks.md (BENCH=--quick: fewer and shorter)
 	@scripts/install-deps test

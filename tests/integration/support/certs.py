@@ -22,8 +22,8 @@ class Authority:
     def path(self, name):
         return os.path.join(self.directory, name)
 
-    def issue(self, name, sans=("IP:127.0.0.1", "DNS:localhost"), client=False, into=None):
-        """Certificate and key files for a name; into: (cert path, key path)."""
+    def issue(self, name, sans=("IP:127.0.0.1", "DNS:localhost"), client=False, into=None, days=2):
+        """Certificate and key files for a name; into: (cert path, key path). days: -1 is expired since yesterday."""
         cert, key = into or (self.path(name + ".crt"), self.path(name + ".key"))
         request, extensions = self.path(name + ".csr"), self.path(name + ".ext")
         _openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}",
@@ -31,7 +31,7 @@ class Authority:
         with open(extensions, "w", encoding="ascii") as f:
             f.write(f"subjectAltName={','.join(sans)}\n" +
                     f"extendedKeyUsage={'clientAuth' if client else 'serverAuth'}\n")
-        _openssl("x509", "-req", "-in", request, "-CA", self.cert, "-CAkey", self.key, "-CAcreateserial", "-days", "2",
+        _openssl("x509", "-req", "-in", request, "-CA", self.cert, "-CAkey", self.key, "-CAcreateserial", "-days", days,
                  "-extfile", extensions, "-out", cert)
         return cert, key
 
