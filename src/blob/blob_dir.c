@@ -55,7 +55,6 @@ bool blob_sync_error(struct blobs *b, uint64_t id, const char *what, struct err 
     if (!atomic_load(&b->failed)) {
         snprintf(b->why, sizeof b->why, "%.250s", mine.text);
         atomic_store(&b->failed, true);
-        log_error("blob", "%s: no more writes until the server is started again", mine.text);
     }
     mutex_unlock(&b->mutex);
     return false;

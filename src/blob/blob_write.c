@@ -177,6 +177,11 @@ bool blob_finish(struct blob_writer *w, struct err *e)
     crash_point(CRASH_BLOB_BEFORE_SYNC);
     if (!sync_file(w, e) || !blob_sync_folder(w->blobs, (unsigned)(w->id & 0xff), e))
         return false;
+    /* The kernel tells of a folder that was not written once. Who syncs it after that is told that all is well. */
+    if (blobs_failed(w->blobs, e)) {
+        blob_set_why(BLOB_WHY_OTHER);
+        return false;
+    }
     crash_point(CRASH_BLOB_SYNCED);
     close(w->fd);
     buf_release(&w->table);

@@ -217,18 +217,10 @@ static int64_t idle_step(struct sender *s, int64_t now_ms)
     return s->last_work_ms + IDLE_MS < due ? s->last_work_ms + IDLE_MS : due;
 }
 
-/* The store took no removal, or gave no rows: nothing more is sent that could not be forgotten again. */
-static int64_t halt(struct sender *s, const char *reason)
-{
-    s->halted = true;
-    sender_offline(s, reason);
-    return INT64_MAX;
-}
-
 int64_t sender_step(struct sender *s, int64_t now_ms)
 {
     struct err e = {0};
-    if (!s->self || s->halted)
+    if (!s->self)
         return INT64_MAX;
     bool waits = now_ms < s->retry_at_ms;
     if (waits && s->n_used == 0)
@@ -248,8 +240,8 @@ int64_t sender_step(struct sender *s, int64_t now_ms)
         }
     }
     /* In the window form a step may resolve one event: then the removal waits for more, while there is more to do. */
-    if ((s->n_used == 0 || s->waits || s->n_out >= s->type->max_batch / 2) && !remove_resolved(s))
-        return halt(s, "the store cannot be written; events are delivered again after the restart");
+    if (s->n_used == 0 || s->waits || s->n_out >= s->type->max_batch / 2)
+        remove_resolved(s);
     if (s->waits && s->n_used > 0)
         window_wait(s, now_ms);
     if (s->retry_at_ms > now_ms && s->n_used == 0)
@@ -277,7 +269,7 @@ void sender_wake(void *arg)
 static bool wait_next(struct sender *s, int64_t until_ms)
 {
     mutex_lock(&s->mutex);
-    bool deaf = s->halted || until_ms == s->retry_at_ms;
+    bool deaf = until_ms == s->retry_at_ms;
     while (!s->stopping && (deaf || !atomic_load(&s->news)) && clock_mono_ms() < until_ms) {
         if (until_ms == INT64_MAX)
             cond_wait(&s->cond, &s->mutex);

@@ -113,7 +113,8 @@ struct sender {
     int64_t dead_limit;
 
     /* the sender's thread only */
-    bool connected, broken, halted, running;
+    bool connected, broken, running;
+    bool forgetful; /* the store takes no removals any more: what is delivered comes again after a restart */
     bool told_offline;                   /* the log knows that it is offline or broken */
     uint32_t told[TOLD_REASONS], n_told; /* checksums of the reasons that the log has of this outage */
     bool send_failed; /* the last failure was a send: a connection alone does not make up for it */
@@ -230,8 +231,9 @@ void window_drain(struct sender *s);
 bool window_holds(const struct sender *s, const struct queued *q);
 
 /* --- sender_remove.c */
-/* Writes what was resolved; waits for the removal before it. False when the store has failed. */
-bool remove_resolved(struct sender *s);
+/* Writes what was resolved; waits for the removal before it. When the store has failed it is only forgotten: what is durable
+ * is news now, and is delivered once more after the restart. */
+void remove_resolved(struct sender *s);
 #ifdef BELFRY_MUTATE_REMOVE_BEFORE_SEND
 void sender_remove_early(struct sender *s, size_t n);
 #endif

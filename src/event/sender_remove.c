@@ -140,11 +140,24 @@ void sender_remove_early(struct sender *s, size_t n)
 }
 #endif
 
-bool remove_resolved(struct sender *s)
+static void forget(struct sender *s)
+{
+    if (!s->forgetful)
+        log_warn(s->label, "the store cannot be written: events are still delivered, and will be once more "
+                           "after the restart");
+    s->forgetful = true;
+    for (size_t i = 0; i < s->n_out; i++)
+        free(s->out[i].dead);
+    s->n_out = 0;
+}
+
+void remove_resolved(struct sender *s)
 {
     while (s->n_out > 0) {
-        if (!sender_settled(s))
-            return false;
+        if (!sender_settled(s)) {
+            forget(s);
+            return;
+        }
         fill_removal(s);
         mutex_lock(&s->mutex);
         s->removing = true;
@@ -152,5 +165,4 @@ bool remove_resolved(struct sender *s)
         mutex_unlock(&s->mutex);
         kv_commit(s->kv, &s->removal.commit);
     }
-    return true;
 }

@@ -181,6 +181,5 @@ void window_drain(struct sender *s)
     if (s->n_ended < s->n_used) /* what the target ends by the time it was given */
         (void)collect(s, clock_mono_ms());
     judge(s, clock_mono_ms());
-    if (!s->halted)
-        (void)remove_resolved(s);
+    remove_resolved(s);
 }

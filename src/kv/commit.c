@@ -133,12 +133,16 @@ static bool collect(struct kv *kv, bool wait)
     return any;
 }
 
-static void fail(struct kv *kv, const struct err *why)
+void kv_refuse(struct kv *kv, const struct err *why)
 {
     mutex_lock(&kv->mutex);
-    kv->why = *why;
-    mutex_unlock(&kv->mutex);
+    bool first = !atomic_load(&kv->failed);
+    if (first)
+        kv->why = *why;
     atomic_store(&kv->failed, true);
+    mutex_unlock(&kv->mutex);
+    if (!first)
+        return;
     log_error("kv",
               "the store cannot be written and refuses every change until the server is restarted: %s. Reads "
               "go on. "
@@ -228,7 +232,7 @@ static void end_batch(struct kv *kv, bool sync, bool plain)
         kv->delta = (struct kv_stats){0};
         for (struct kv_commit *c = kv->members.first; c; c = c->next)
             c->outcome = KV_FAILED;
-        fail(kv, &e);
+        kv_refuse(kv, &e);
     }
     publish_stats(kv);
     batch_reset(b);

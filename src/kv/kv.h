@@ -132,6 +132,9 @@ void kv_commit(struct kv *kv, struct kv_commit *c);
 enum kv_outcome kv_commit_wait(struct kv *kv, bool (*fn)(struct kv_txn *t, void *ctx), void *ctx,
                                unsigned flags);
 
+/* Refuses every commit from now on, as after a failed write: something else that commits depend on has failed. The first
+ * reason is kept. Any thread. */
+void kv_refuse(struct kv *kv, const struct err *why);
 /* True after a failed write or sync, with the reason. Any thread. */
 bool kv_failed(struct kv *kv, struct err *why);
 

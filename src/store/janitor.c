@@ -121,8 +121,10 @@ static bool remove_files(struct store *s, struct garbage *v, size_t n)
     bool ok = true;
     if (gone || discarded.n) {
         ok = blobs_sync_removed(s->blobs, &e);
-        if (!ok)
+        if (!ok) {
             log_error("store", "%s", e.text);
+            store_blobs_failed(s);
+        }
         ok = ok && janitor_drop_ids(s, 't', discarded.v, discarded.n) &&
              janitor_drop_garbage(s, GARBAGE_BLOB, v, gone);
     }

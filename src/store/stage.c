@@ -17,8 +17,9 @@ static struct store_stage *stage_new(struct store *s)
     return st;
 }
 
-static enum store_result blob_failure(void)
+static enum store_result blob_failure(struct store *s)
 {
+    store_blobs_failed(s);
     return blob_err_is_full() ? STORE_FULL : blob_err_is_damage() ? STORE_DAMAGED : STORE_FAILED;
 }
 
@@ -30,7 +31,7 @@ static enum store_result become_file(struct store_stage *st, struct err *e)
     st->is_file = true;
     st->writer = blob_create(st->store->blobs, st->id, e);
     if (!st->writer || !blob_append(st->writer, st->memory, (size_t)st->size, e))
-        return blob_failure();
+        return blob_failure(st->store);
     free(st->memory);
     st->memory = NULL;
     return STORE_OK;
@@ -105,7 +106,7 @@ enum store_result stage_append(struct store_stage *st, const void *p, size_t n, 
     if (r != STORE_OK)
         return r;
     st->size += n;
-    return blob_append(st->writer, p, n, e) ? STORE_OK : blob_failure();
+    return blob_append(st->writer, p, n, e) ? STORE_OK : blob_failure(st->store);
 }
 
 enum store_result stage_finish(struct store_stage *st, struct err *e)
@@ -113,7 +114,7 @@ enum store_result stage_finish(struct store_stage *st, struct err *e)
     BUG_ON(st->finished);
     if (st->is_file) {
         if (!blob_finish(st->writer, e))
-            return blob_failure();
+            return blob_failure(st->store);
         st->writer = NULL;
     } else if (st->size) {
         st->id = store_new_id(st->store);
@@ -249,7 +250,7 @@ static enum store_result copy_blob(struct store_stage *st, struct store_read *fr
     st->is_file = true;
     st->size = from->object.size;
     if (!blob_copy(s->blobs, from->reader, st->id, e))
-        return blob_failure();
+        return blob_failure(st->store);
     st->finished = true;
     return STORE_OK;
 }

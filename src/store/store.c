@@ -100,6 +100,14 @@ static void drop_unused_t_rows(struct store *s)
         janitor_drop_ids(s, 't', unused, n);
 }
 
+void store_blobs_failed(struct store *s)
+{
+    struct err why = {0};
+
+    if (blobs_failed(s->blobs, &why))
+        kv_refuse(s->kv, &why);
+}
+
 /* --- opening --- */
 
 struct birth {

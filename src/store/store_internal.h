@@ -37,6 +37,9 @@ void bucket_table_init(struct bucket_table *t);
 bool bucket_table_load(struct store *s, struct err *e);
 void bucket_table_release(struct bucket_table *t); /* after the kv is closed */
 
+/* After a sync of a blob or of its folder has failed the rows take no changes any more either. */
+void store_blobs_failed(struct store *s);
+
 /* --- free space (space.c) --- */
 
 struct space {

@@ -3,6 +3,8 @@
  * A target that works, is down, or fails for some keys: order, back-off, lanes, dead letters of events that never work. */
 #include "sender_help.h"
 
+#include "kv/backend.h"
+
 static void test_all_ok(void **state)
 {
     struct bench *b = *state;
@@ -356,6 +358,29 @@ static void test_random_ordered(void **state)
     assert_memory_equal(last, most, sizeof(last));
 }
 
+/* Nothing can be removed any more: what is there is delivered all the same, once, and once more by the next process. */
+static void test_store_failed(void **state)
+{
+    struct bench *b = *state;
+    for (unsigned i = 0; i < 100; i++)
+        put(b, i % 7);
+    kv_memory_fail_write(b->kv, 1);
+    run_steps(b);
+    assert_int_equal(b->fake.n_sent, 100);
+    assert_int_equal(check_order(&b->fake), 100);
+    assert_int_equal(b->s->status, TARGET_ONLINE);
+    assert_true(kv_failed(b->kv, NULL));
+    run_for(b, 60000);
+    assert_int_equal(b->fake.n_sent, 100);
+    assert_int_equal(sender_queued(b->s), 100);
+    bench_stop(b);
+    bench_start(b);
+    run_steps(b);
+    assert_int_equal(b->fake.n_sent, 200);
+    for (unsigned i = 0; i < 7; i++)
+        assert_true(b->fake.sent[199 - i].number >= 92);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)
 int main(void)
 {
@@ -375,6 +400,7 @@ int main(void)
         CASE(test_rate_limit),
         CASE(test_whole_batches),
         CASE(test_whole_batches_cut),
+        CASE(test_store_failed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -177,6 +177,8 @@ static void test_failures(void **state)
     assert_null(stage_begin(s, 200000, &r, &e));
     assert_int_equal(r, STORE_FAILED);
     assert_object(s, b, "k", 200000, 1);
+    /* What needs no file is refused as well. */
+    assert_true(kv_failed(store_kv(s), NULL));
     bucket_unref(b);
     free(body);
     reopen(f);
