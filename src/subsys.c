@@ -13,8 +13,9 @@ static const struct config_key server_keys[] = {
     {.name = "disk_reserve",
      .type = CONFIG_SIZE,
      .offset = offsetof(struct server_conf, disk_reserve),
-     .help = "free space below which new data is refused, in bytes or as 512M, 2G; empty: the smaller of 5 % "
-             "of the disk and 1 GiB"},
+     .help =
+         "free space below which new data is refused, in bytes or as 512M, 2G; empty: 5 % of the disk, at "
+         "least 256 MiB and at most 1 GiB"},
     {.name = "listen_history",
      .type = CONFIG_NUMBER,
      .offset = offsetof(struct server_conf, listen_history),

@@ -37,6 +37,8 @@ struct kv_backend {
     bool (*scan_failed)(struct kv_scan *s, struct err *e);
     void (*scan_close)(struct kv_scan *s);
     bool (*verify)(void *self, void (*bad)(void *ctx, const char *what), void *ctx);
+    /* As kv_reclaim. NULL: nothing to be had. */
+    bool (*reclaim)(void *self, struct err *e);
     /* Frees. No other call is under way. */
     void (*close)(void *self);
 };

@@ -59,6 +59,11 @@ void kv_scan_close(struct kv_scan *s)
         s->backend->scan_close(s);
 }
 
+bool kv_reclaim(struct kv *kv, struct err *e)
+{
+    return !kv->backend->reclaim || kv->backend->reclaim(kv->self, e);
+}
+
 bool kv_verify(struct kv *kv, void (*bad)(void *ctx, const char *what), void *ctx)
 {
     return kv->backend->verify(kv->self, bad, ctx);

@@ -138,6 +138,11 @@ void kv_refuse(struct kv *kv, const struct err *why);
 /* True after a failed write or sync, with the reason. Any thread. */
 bool kv_failed(struct kv *kv, struct err *why);
 
+/* For a disk that is full: the space of rows that were deleted comes back only when they are written out and compacted, which
+ * an idle store has no reason to do. Writes them out and returns; the compaction goes on in the background. False and err
+ * when they cannot be written. Any thread, which waits for the disk. */
+bool kv_reclaim(struct kv *kv, struct err *e);
+
 struct kv_stats {
     uint64_t batches, syncs, commits, aborts, rows, bytes;
     uint64_t last_sequence;

@@ -80,6 +80,7 @@ const struct kv_backend rocks_backend = {
     .scan_failed = rocks_scan_failed,
     .scan_close = rocks_scan_close,
     .verify = rocks_verify,
+    .reclaim = rocks_reclaim,
     .close = rocks_close,
 };
 

@@ -32,10 +32,11 @@ extern const char *const rocks_space_names[KV_SPACES];
 bool rocks_setup_init(struct rocks_setup *s, size_t memory, struct err *e);
 void rocks_setup_release(struct rocks_setup *s);
 
-/* --- rocks_write.c: kv_backend's write and sync ------------------------------------------------------------------- */
+/* --- rocks_write.c: kv_backend's write, sync and reclaim ---------------------------------------------------------- */
 
 bool rocks_write(void *self, const struct kv_op *ops, size_t n, bool sync, struct err *e);
 bool rocks_sync(void *self, struct err *e);
+bool rocks_reclaim(void *self, struct err *e);
 
 /* --- rocks_scan.c: kv_backend's scans and verify ------------------------------------------------------------------ */
 

@@ -89,6 +89,8 @@ static void set_space(rocksdb_options_t *o, enum kv_space space, size_t memory, 
     rocksdb_options_set_level_compaction_dynamic_level_bytes(o, 1);
     rocksdb_options_set_target_file_size_base(o, 32 * MIB);
     rocksdb_options_set_max_bytes_for_level_base(o, 128 * MIB);
+    rocksdb_options_set_max_compaction_bytes(o,
+                                             128 * MIB); /* the old tables stay until the new ones are done */
 
     /* The youngest levels are rewritten soon; what stays is compressed lightly. */
     static const int levels[] = {rocksdb_no_compression,  rocksdb_no_compression,  rocksdb_lz4_compression,

@@ -309,6 +309,7 @@ static void pass(struct store *s)
     if (!kv_failed(s->kv, NULL) && !blobs_failed(s->blobs, NULL) && retry_busy(s) && look_for_abandoned(s) &&
         janitor_finish_uploads(s) && empty_buckets(s) && janitor_work_off_extents(s))
         remove_garbage(s);
+    space_reclaim(s);
 }
 
 static void *janitor_run(void *arg)

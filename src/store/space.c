@@ -9,14 +9,21 @@
 #include "store/store_internal.h"
 
 #define SPACE_AGE_MS     250
+#define RECLAIM_EVERY_MS 4000
+#define RECLAIM_PAUSE    10 /* times as long as it took */
 #define SPACE_RESERVE    ((uint64_t)1 << 30)
 #define SPACE_RESERVE_PC 5
+/* What writing the rows out and compacting them may take for a while, so that it does not fail on a full disk: two memory
+ * tables of each kind, and a level of tables beside the new one. */
+#define SPACE_NEEDED ((uint64_t)256 << 20)
 
 static uint64_t reserve_of(const struct store *s, uint64_t total)
 {
     if (s->options.disk_reserve >= 0)
         return (uint64_t)s->options.disk_reserve;
     uint64_t part = total / 100 * SPACE_RESERVE_PC;
+    if (part < SPACE_NEEDED)
+        part = total / 2 < SPACE_NEEDED ? total / 2 : SPACE_NEEDED;
     return part < SPACE_RESERVE ? part : SPACE_RESERVE;
 }
 
@@ -94,6 +101,23 @@ enum store_result space_left(struct store *s)
         return STORE_FAILED;
     space_ask(s, 1);
     return space_take(&s->space, 0) ? STORE_OK : full(s);
+}
+
+/* Writing rows out takes time from everybody, so it is done for a small part of the time. */
+void space_reclaim(struct store *s)
+{
+    struct err e = {0};
+    int64_t begun = clock_mono_ms();
+
+    if (begun < s->space.reclaim_ms || kv_failed(s->kv, NULL))
+        return;
+    space_ask(s, SPACE_AGE_MS);
+    if (atomic_load(&s->space.room) >= 0)
+        return;
+    if (!kv_reclaim(s->kv, &e))
+        log_error("store", "no space comes back: %s", e.text);
+    int64_t now = clock_mono_ms();
+    s->space.reclaim_ms = now + RECLAIM_EVERY_MS + RECLAIM_PAUSE * (now - begun);
 }
 
 void store_bucket_usage(struct store *s, const struct bucket *b, uint64_t *objects, uint64_t *bytes)

@@ -20,7 +20,7 @@
 struct store;
 
 struct store_options {
-    int64_t disk_reserve; /* bytes kept free; < 0: the smaller of 5 % and 1 GiB */
+    int64_t disk_reserve; /* bytes kept free; < 0: 5 %, at least 256 MiB or half the disk, at most 1 GiB */
     size_t inline_max;    /* bodies up to this ride in the batch; 0: default (docs/storage.md) */
     size_t memory;        /* for kv */
     /* Compiled form of a bucket's rules (event/ gives these, store/ knows nothing of them). May be NULL. */

@@ -47,8 +47,11 @@ struct space {
     atomic_llong room;             /* bytes above the reserve, less what was admitted since */
     atomic_llong asked_ms;         /* when the file system was asked last */
     uint64_t free, total, reserve; /* under the mutex */
+    int64_t reclaim_ms;            /* janitor only: not before */
 };
 void space_init(struct store *s);
+/* For the janitor: while the disk is full, asks now and then for the space of deleted rows. */
+void space_reclaim(struct store *s);
 /* Is there room above the reserve right now? STORE_OK, STORE_FULL, STORE_FAILED. Asks the file system. */
 enum store_result space_left(struct store *s);
 

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/crash.h"
 #include "base/hash.h"
 
@@ -285,6 +286,60 @@ static void test_killed_at_points(void **state)
     killed_runs(*state, points, 2);
 }
 
+static bool put_wide_row(struct kv_txn *t, void *ctx)
+{
+    unsigned *n = ctx;
+    char key[16], wide[20000];
+    uint32_t x = *n + 1;
+    for (size_t i = 0; i < sizeof(wide); i++) {
+        x = x * 1664525u + 1013904223u;
+        wide[i] = (char)(x >> 24);
+    }
+    numbered_key(key, 'q', *n);
+    kv_txn_put(t, KV_QUEUE, str_c(key), str_n(wide, sizeof(wide)));
+    return true;
+}
+
+static bool delete_wide_rows(struct kv_txn *t, void *ctx)
+{
+    unsigned *n = ctx;
+    for (unsigned end = *n + 200; *n < end; ++*n) {
+        char key[16];
+        numbered_key(key, 'q', *n);
+        kv_txn_del(t, KV_QUEUE, str_c(key));
+    }
+    return true;
+}
+
+static unsigned long long bytes_of(const char *dir)
+{
+    char command[128];
+    unsigned long long n = 0;
+    (void)snprintf(command, sizeof(command), "cat %s/*.sst %s/*.log 2>/dev/null | wc -c", dir, dir);
+    FILE *f = popen(command, "r"); /* NOLINT(bugprone-command-processor): a folder of ours */
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "%llu", &n), 1);
+    (void)pclose(f);
+    return n;
+}
+
+/* Without it the space of deleted rows stays as it is for ever when nothing more is written. */
+static void test_reclaim(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    for (unsigned n = 0; n < 2000; n++)
+        assert_int_equal(kv_commit_wait(f->kv, put_wide_row, &n, KV_NOSYNC), KV_COMMITTED);
+    for (unsigned n = 0; n < 2000;)
+        assert_int_equal(kv_commit_wait(f->kv, delete_wide_rows, &n, KV_NOSYNC), KV_COMMITTED);
+    assert_true(bytes_of(f->dir) > 16000000);
+    int64_t end = clock_mono_ms() + 30000;
+    do
+        assert_true(kv_reclaim(f->kv, &e));
+    while (bytes_of(f->dir) > 1000000 && clock_mono_ms() < end);
+    assert_true(bytes_of(f->dir) <= 1000000);
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 3 && strcmp(argv[1], "writes") == 0)
@@ -300,9 +355,9 @@ int main(int argc, char **argv)
 #t, t, setup_rocks, teardown, NULL \
     }
     const struct CMUnitTest tests[] = {
-        TEST(test_reopen),        TEST(test_in_use),    TEST(test_not_there),
-        TEST(test_cached_only),   TEST(test_read_only), TEST(test_ranges),
-        TEST(test_write_refused), TEST(test_killed),    TEST(test_killed_at_points),
+        TEST(test_reopen),           TEST(test_in_use),  TEST(test_not_there),     TEST(test_cached_only),
+        TEST(test_read_only),        TEST(test_ranges),  TEST(test_write_refused), TEST(test_killed),
+        TEST(test_killed_at_points), TEST(test_reclaim),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
