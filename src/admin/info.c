@@ -42,9 +42,11 @@ static void put_target(struct buf *b, const struct target_info *t)
     const char *error = t->reason[0] ? t->reason : t->last_error;
     buf_char(b, '{');
     json_quote(b, str_c(t->id));
-    buf_printf(b, ":{\"status\":\"%s\",\"queueLength\":%lld,\"queueBytes\":%lld,\"deadLetters\":%lld",
-               target_status_text(t->status), (long long)t->queued, (long long)t->queued_bytes,
-               (long long)t->dead_letters);
+    buf_printf(
+        b,
+        ":{\"status\":\"%s\",\"queueLength\":%lld,\"queueBytes\":%lld,\"deadLetters\":%lld,\"dropped\":%llu",
+        target_status_text(t->status), (long long)t->queued, (long long)t->queued_bytes,
+        (long long)t->dead_letters, (unsigned long long)t->dropped);
     if (t->since_ns)
         put_time(b, "since", t->since_ns);
     if (t->oldest_ns)

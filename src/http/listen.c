@@ -98,8 +98,10 @@ static void on_accept_again(uv_timer_t *t)
 static void pause_accepting(struct http_server *s, int error)
 {
     char text[128];
-    log_warn("http", "cannot accept connections: %s; trying again every %d ms",
-             strerror_r(error, text, sizeof(text)), ACCEPT_PAUSE_MS);
+    bool files = error == EMFILE || error == ENFILE;
+    log_warn("http", "cannot accept connections: %s; trying again every %d ms%s",
+             strerror_r(error, text, sizeof(text)), ACCEPT_PAUSE_MS,
+             files ? ". Raise the limit of open files (ulimit -Hn, LimitNOFILE=, --ulimit nofile=)" : "");
     arm(s, false);
     (void)uv_timer_start(&s->accept_again, on_accept_again, ACCEPT_PAUSE_MS, 0);
 }

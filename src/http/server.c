@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "http/conn.h"
 
+#define FILES_KEPT    400  /* descriptors of the store, of targets and of what listens */
 #define STOP_GRACE_MS 1000 /* for what is still held by a worker after the deadline */
 
 static void set_defaults(struct http_options *o)
@@ -21,7 +22,9 @@ static void set_defaults(struct http_options *o)
         lim.rlim_cur = lim.rlim_max;
         (void)setrlimit(RLIMIT_NOFILE, &lim);
         (void)getrlimit(RLIMIT_NOFILE, &lim);
-        rlim_t most = lim.rlim_cur / 4 * 3; /* the rest is for the store's files and targets */
+        /* A connection may have a file open: a body on its way in or out. Were these all there are, the store's own files
+         * could not be opened any more, and a table that cannot be made ends its taking of writes. */
+        rlim_t most = lim.rlim_cur > 2 * FILES_KEPT ? (lim.rlim_cur - FILES_KEPT) / 2 : lim.rlim_cur / 4;
         o->max_connections = most > 100000 ? 100000 : (unsigned)most;
     }
     if (o->max_head == 0)
