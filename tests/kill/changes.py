@@ -138,6 +138,8 @@ class Tuner(Part):
             raise Gone() from e
         if reply.status == 200:
             settings.settle(wanted)
+        elif self.run_of.tolerates(reply):
+            raise Gone()
         else:
             self.journal.problem(f"settings were refused: {reply}")
         self.stop.wait(self.random.uniform(0, 0.05))

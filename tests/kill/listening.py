@@ -77,6 +77,8 @@ class Ear:
     def take(self, lines):
         open_ones, told, missed = [], [], 0
         for line in lines:
+            if line["Records"] and line["Records"][0]["s3"]["bucket"]["name"] in self.run.unjournaled:
+                continue
             if line["Records"]:
                 open_ones.append(Heard(line["Records"][0]))
                 told.append(open_ones[-1])

@@ -76,7 +76,13 @@ class KillRun:
         self.stop_asked = False     # a SIGTERM is on its way: an end by itself is no surprise
         self.patience = 90          # seconds for all events to arrive in the end
 
+    unjournaled = ()        # buckets whose changes are in no journal
+
     # -- parts --------------------------------------------------------------------
+    def tolerates(self, reply):
+        """Whether a reply of 5xx is one of the faults that this run makes."""
+        return False
+
     def deliveries(self):
         """All posts in order of arrival, each taken apart once (unanswered ones again)."""
         posts = self.receiver.snapshot()

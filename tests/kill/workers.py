@@ -51,6 +51,8 @@ class Worker(threading.Thread):
         if reply.status == 503 and self.run_of.stop_asked:
             raise Gone()
         self.run_of.requests += 1
+        if reply.status >= 500 and self.run_of.tolerates(reply):
+            raise Gone()                                # what it did is as unknown as without an answer
         return reply
 
     def change(self, ops, method, key, right=(200, 204), **kwargs):
