@@ -36,6 +36,7 @@ struct kv_backend {
     void (*scan_seek)(struct kv_scan *s, struct str key);
     bool (*scan_failed)(struct kv_scan *s, struct err *e);
     void (*scan_close)(struct kv_scan *s);
+    void (*compact)(void *self, enum kv_space space, struct str first, struct str end);
     bool (*verify)(void *self, void (*bad)(void *ctx, const char *what), void *ctx);
     /* As kv_reclaim. NULL: nothing to be had. */
     bool (*reclaim)(void *self, struct err *e);

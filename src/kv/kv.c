@@ -64,6 +64,12 @@ bool kv_reclaim(struct kv *kv, struct err *e)
     return !kv->backend->reclaim || kv->backend->reclaim(kv->self, e);
 }
 
+void kv_compact(struct kv *kv, enum kv_space space, struct str first, struct str end)
+{
+    if (!kv_failed(kv, NULL))
+        kv->backend->compact(kv->self, space, first, end);
+}
+
 bool kv_verify(struct kv *kv, void (*bad)(void *ctx, const char *what), void *ctx)
 {
     return kv->backend->verify(kv->self, bad, ctx);

@@ -71,6 +71,10 @@ void kv_scan_seek(struct kv_scan *s, struct str key);
 bool kv_scan_failed(struct kv_scan *s, struct err *e);
 void kv_scan_close(struct kv_scan *s);
 
+/* Much was removed from [first, end): rewrites what is stored of it, so that the disk gets its space back now and not when it
+ * happens to be its turn. Takes seconds; commits go on. Any thread but the committer's. */
+void kv_compact(struct kv *kv, enum kv_space space, struct str first, struct str end);
+
 /* --- committing
  * --------------------------------------------------------------------------------------------------- */
 

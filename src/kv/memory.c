@@ -136,6 +136,14 @@ static bool memory_write(void *self, const struct kv_op *ops, size_t n, bool syn
     return true;
 }
 
+static void memory_compact(void *self, enum kv_space space, struct str first, struct str end)
+{
+    (void)self;
+    (void)space;
+    (void)first;
+    (void)end;
+}
+
 static bool memory_sync(void *self, struct err *e)
 {
     struct memory *m = self;
@@ -211,6 +219,7 @@ static const struct kv_backend memory_backend = {
     .get = memory_get,
     .write = memory_write,
     .sync = memory_sync,
+    .compact = memory_compact,
     .scan_open = memory_scan_open,
     .scan_next = memory_scan_next,
     .scan_seek = memory_scan_seek,

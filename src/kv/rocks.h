@@ -37,6 +37,7 @@ void rocks_setup_release(struct rocks_setup *s);
 bool rocks_write(void *self, const struct kv_op *ops, size_t n, bool sync, struct err *e);
 bool rocks_sync(void *self, struct err *e);
 bool rocks_reclaim(void *self, struct err *e);
+void rocks_compact(void *self, enum kv_space space, struct str first, struct str end);
 
 /* --- rocks_scan.c: kv_backend's scans and verify ------------------------------------------------------------------ */
 

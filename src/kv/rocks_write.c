@@ -114,3 +114,10 @@ bool rocks_reclaim(void *self, struct err *e)
         rocks_error(error, e, "writing rows out");
     return error == NULL;
 }
+
+/* Errors of it show with the next write or read: RocksDB keeps them. */
+void rocks_compact(void *self, enum kv_space space, struct str first, struct str end)
+{
+    struct rocks *r = self;
+    rocksdb_compact_range_cf(r->db, r->spaces[space], first.p, first.n, end.p, end.n);
+}
