@@ -4,7 +4,9 @@
 #include "subsys.h"
 
 #include <pthread.h>
+#include <unistd.h>
 
+#include "event/delivery_impl.h"
 #include "target/target.h"
 
 /* --- the server's own ------------------------------------------------------------------------------------------------ */
@@ -72,6 +74,16 @@ static const struct target_type *find(const struct target_type *const *types, co
     return *types;
 }
 
+/* Every struct of settings of a target begins with what all kinds have. */
+static bool prepare(const void *conf, struct err *e)
+{
+    const struct target_common *c = conf;
+    if (!c->queue_dir || !c->queue_dir[0])
+        return true;
+    return queue_dir_make(c->queue_dir, e) && (access(c->queue_dir, R_OK | W_OK | X_OK) == 0 ||
+                                               err_errno(e, "queue_dir %s cannot be used", c->queue_dir));
+}
+
 static void make(void)
 {
     for (size_t i = 0; i < TARGETS; i++) {
@@ -89,6 +101,7 @@ static void make(void)
             .type = t->name,
             .conf_size = t->conf_size,
             .check = t->check,
+            .prepare = prepare,
         };
     }
     all[TARGETS] = subsys_server;

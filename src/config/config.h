@@ -66,6 +66,9 @@ struct config_subsys {
         type; /* "webhook": it has targets, each with `enable`, and this is the last part of their ARN; NULL: none */
     size_t conf_size;                               /* 0: not built into this server, cannot be enabled */
     bool (*check)(const void *conf, struct err *e); /* pure; NULL: none */
+    /* Makes what the settings name on this machine, when they are changed: a folder. A change that names what cannot be made
+     * is refused. NULL: nothing. */
+    bool (*prepare)(const void *conf, struct err *e);
 };
 
 /* Settings as they are stored: an immutable snapshot. */

@@ -41,7 +41,7 @@ static enum config_result whole_ok(const struct config_subsys *s, const struct c
     void *conf = arena_zalloc(a, s->conf_size);
     if (!config_load_from(st, s->name, s->keys, id, conf, a, why))
         return CONFIG_REFUSED;
-    if (!s->check || s->check(conf, &e))
+    if ((!s->check || s->check(conf, &e)) && (!s->prepare || s->prepare(conf, &e)))
         return CONFIG_OK;
     if (s->type)
         (void)err_set(why, "error (%.*s:%s): %s", STR_FMT(id), s->type, e.text);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * May settings be stored like this? Looks at the tables, the values and the environment; asks nothing outside. */
+ * May settings be stored like this? Looks at the tables, the values and the environment, and makes the folders that are
+ * named; asks nothing outside. */
 #ifndef BELFRY_CONFIG_JUDGE_H
 #define BELFRY_CONFIG_JUDGE_H
 
