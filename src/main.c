@@ -4,6 +4,7 @@
 #include "base/crash.h"
 #include "base/log.h"
 #include "cmdline.h"
+#include "event/segment.h"
 #include "help.h"
 #include "restart.h"
 #include "server.h"
@@ -38,7 +39,7 @@ static int run_check(const struct cmdline *c)
     struct err e = {0};
     log_init(c->json, c->quiet);
     bool opened = false;
-    if (store_check(c->dir, &opened, &e))
+    if (store_check_with(c->dir, segments_check, &opened, &e))
         return EXIT_OK;
     (void)fprintf(stderr, "belfry: %s\n", e.text);
     return opened ? EXIT_FAILED : EXIT_DIRECTORY;

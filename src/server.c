@@ -221,6 +221,8 @@ static struct server_conf apply_server(struct server *v, const struct config_sto
     if (!subsys_server_load(now, &conf, &e))
         log_error("config", "the default is in force instead: %s", e.text);
     store_set_reserve(v->store, conf.disk_reserve);
+    if (v->delivery)
+        delivery_set_reserve(v->delivery, conf.disk_reserve);
     if (v->listen)
         listen_set_history(v->listen, conf.listen_history);
     return conf;
@@ -245,9 +247,12 @@ static bool open_settings(struct server *v, struct err *e)
     if (!v->config)
         return false;
     struct config_stored *now = config_snapshot(v->config);
-    struct delivery_options d = {
-        .region = str_c(v->settings->region), .certs_dir = v->certs_dir, .settings = now};
-    struct listen_options l = {.history = apply_server(v, now).listen_history};
+    struct server_conf conf = apply_server(v, now);
+    struct delivery_options d = {.region = str_c(v->settings->region),
+                                 .certs_dir = v->certs_dir,
+                                 .settings = now,
+                                 .disk_reserve = conf.disk_reserve};
+    struct listen_options l = {.history = conf.listen_history};
     v->delivery = delivery_open(store_kv(v->store), &d, e);
     config_stored_free(now);
     if (!v->delivery)

@@ -47,6 +47,10 @@ static void put_target(struct buf *b, const struct target_info *t)
         ":{\"status\":\"%s\",\"queueLength\":%lld,\"queueBytes\":%lld,\"deadLetters\":%lld,\"dropped\":%llu",
         target_status_text(t->status), (long long)t->queued, (long long)t->queued_bytes,
         (long long)t->dead_letters, (unsigned long long)t->dropped);
+    if (t->in_segments > 0)
+        buf_printf(b, ",\"queuedInFiles\":%lld", (long long)t->in_segments);
+    if (t->lost > 0)
+        buf_printf(b, ",\"lostEvents\":%lld", (long long)t->lost);
     if (t->since_ns)
         put_time(b, "since", t->since_ns);
     if (t->oldest_ns)

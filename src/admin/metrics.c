@@ -96,6 +96,8 @@ static void gather_targets(struct metrics_data *d, const struct admin *a, int64_
             .rejected = (double)t->rejected,
             .dropped = (double)t->dropped,
             .dead_letters = (double)t->dead_letters,
+            .in_files = (double)t->in_segments,
+            .lost = (double)t->lost,
             .online = t->status == TARGET_ONLINE,
             .last_error_time = (double)t->last_error_ns * 1e-9,
         };

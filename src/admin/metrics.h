@@ -37,7 +37,7 @@ struct server_numbers {
 };
 struct target_numbers {
     double accepted, failed, sending, queued, queued_bytes, oldest_age, rate, delivered, retries, rejected,
-        dropped, dead_letters, online, last_error_time;
+        dropped, dead_letters, in_files, lost, online, last_error_time;
 };
 struct bucket_numbers {
     struct str name;

@@ -212,6 +212,8 @@ static const struct metric metrics[] = {
     {"belfry_notify_target_rejected_total", 'c', EVENTS_3, T(rejected), "Times that the receiver refused an event for good"},
     {"belfry_notify_target_dropped_total", 'c', EVENTS_3, T(dropped), "Events that were dropped because queue_limit was reached"},
     {"belfry_notify_target_dead_letters", 'g', EVENTS_3, T(dead_letters), "Dead letters that are kept"},
+    {"belfry_notify_target_queue_in_files", 'g', EVENTS_3, T(in_files), "Of the events that wait, those in files of the queue_dir"},
+    {"belfry_notify_target_lost_total", 'c', EVENTS_3, T(lost), "Events whose file in the queue_dir was removed or damaged"},
     {"belfry_notify_target_last_error_timestamp_seconds", 'g', EVENTS_3, T(last_error_time), "When something last went wrong, 0 for never"},
     {"belfry_notify_target_last_error_info", 'g', EVENTS_3, of_error, 0, "What is wrong with the target now"},
 

@@ -45,7 +45,15 @@
     X(JANITOR_EXTENTS, "janitor-extents")   /* some extents of an object that is gone are garbage rows */ \
     X(QUEUE_DIR_TAKEN, "queue-dir-taken")   /* *.event file committed, not unlinked */ \
     X(QUEUE_DIR_UNLINKED, "queue-dir-unlinked") /* unlinked, its name still remembered */ \
-    X(STOPPING, "stopping") /* after SIGTERM: requests and senders have ended, the store is open */
+    X(STOPPING, "stopping") /* after SIGTERM: requests and senders have ended, the store is open */ \
+    X(SEGMENT_NAMED, "segment-named") /* row that names the file of a segment, no file yet */ \
+    X(SEGMENT_HALF, "segment-half")   /* some lines are in it */ \
+    X(SEGMENT_BEFORE_SYNC, "segment-before-sync") \
+    X(SEGMENT_SYNCED, "segment-synced") /* file and folder synced, its events are still rows */ \
+    X(SEGMENT_MOVED, "segment-moved")   /* its events are rows no more */ \
+    X(SEGMENT_OPENED, "segment-opened") /* read, nothing sent yet */ \
+    X(SEGMENT_BEFORE_UNLINK, "segment-before-unlink") /* its row is gone for good, the file is there */ \
+    X(SEGMENT_UNLINKED, "segment-unlinked")           /* file gone, the row that names it is there */
 
 enum crash_point {
 #define CRASH_ENUM(id, name) CRASH_##id,

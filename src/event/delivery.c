@@ -111,12 +111,13 @@ struct delivery *delivery_open(struct kv *kv, const struct delivery_options *o, 
     arena_init(&d->arena);
     d->region = arena_dup(&d->arena, o->region);
     d->dead_letter_limit = o->dead_letter_limit > 0 ? o->dead_letter_limit : 100000;
+    atomic_store(&d->disk_reserve, o->disk_reserve);
     atomic_store(&d->generation, 1);
     d->certs_dir = o->certs_dir;
     mutex_init(&d->change, RANK_DELIVERY_CHANGE);
     mutex_init(&d->mutex, RANK_DELIVERY);
     (void)delivery_reload_cas(d);
-    bool ok = roster_make(d, o->settings, &d->now, e);
+    bool ok = segments_clean_start(kv, e) && roster_make(d, o->settings, &d->now, e);
     for (size_t i = 0; ok && i < d->now.n_senders; i++)
         ok = queue_dir_take(d->now.senders[i], e) && sender_load(d->now.senders[i], e);
     if (!ok) {
@@ -125,6 +126,11 @@ struct delivery *delivery_open(struct kv *kv, const struct delivery_options *o, 
     }
     tell_queued(d);
     return d;
+}
+
+void delivery_set_reserve(struct delivery *d, int64_t bytes)
+{
+    atomic_store(&d->disk_reserve, bytes);
 }
 
 void delivery_start(struct delivery *d)
@@ -221,6 +227,7 @@ static void fill_names(const struct delivery *d, struct str id, const char *type
                    type);
 }
 
+/* out->oldest_ns: of what it has in memory. */
 static void fill_sender(struct sender *s, struct target_info *out, uint64_t *cursor)
 {
     out->accepted = atomic_load(&s->accepted);
@@ -234,6 +241,7 @@ static void fill_sender(struct sender *s, struct target_info *out, uint64_t *cur
     out->status = s->status;
     memcpy(out->reason, s->reason, sizeof(out->reason));
     *cursor = s->oldest;
+    out->oldest_ns = (int64_t)s->oldest_event;
     memcpy(out->last_error, s->last_error, sizeof(out->last_error));
     out->since_ns = s->since_ns;
     out->last_error_ns = s->last_error_ns;
@@ -280,10 +288,13 @@ size_t delivery_info(struct delivery *d, struct target_info *out, size_t max)
         struct target_info info = out[i];
         info.queued = rows_of(d->kv, outbox_counter_key(info.number), &info.queued_bytes);
         info.dead_letters = rows_of(d->kv, dead_letter_counter_key(info.number), NULL);
+        info.in_segments = rows_of(d->kv, segment_counter_key(info.number), NULL);
+        info.lost = rows_of(d->kv, segment_lost_key(info.number), NULL);
         if (info.status == TARGET_OFF && info.queued == 0 && info.dead_letters == 0)
             continue;
-        if (info.queued > 0)
-            info.oldest_ns = oldest_of(d, info.number, cursors[i]);
+        /* A segment's row has the number of its first event, which may have been delivered. */
+        int64_t row = info.queued > 0 ? oldest_of(d, info.number, cursors[i]) : 0;
+        info.oldest_ns = row > 0 && row < info.oldest_ns ? info.oldest_ns : row;
         out[kept++] = info;
     }
     free(cursors);

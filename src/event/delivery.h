@@ -3,7 +3,8 @@
  * The outbox and its senders. A change writes one outbox row per matching target in the object's own commit
  * (outbox_txn_put); one sender thread per target instance reads its rows in order, sends, and removes what was confirmed.
  * Everything durable is in the rows: q target-number sequencer (outbox), d ... (dead letters), n target-number (counters: rows,
- * bytes), c target-number (cursor), x type id (the number of a target: for ever). */
+ * bytes), c target-number (cursor), x type id (the number of a target: for ever). A long backlog of a target with a queue_dir moves
+ * into files there: event/segment.h. */
 #ifndef BELFRY_EVENT_DELIVERY_H
 #define BELFRY_EVENT_DELIVERY_H
 
@@ -18,11 +19,14 @@ struct delivery_options {
     const char *certs_dir;                /* CAs/ in it are trusted by targets; stays; may be NULL */
     int64_t dead_letter_limit;            /* 0: 100,000 */
     const struct config_stored *settings; /* beside the environment; during the call; may be NULL */
+    int64_t disk_reserve;                 /* of queue_dir's disk; < 0: the smaller of 5 % and 1 GiB */
 };
 /* Reads target settings, gives every ID:TYPE its number (committed), takes in *.event files of queue_dir,
  * opens the instances. A target with bad settings is kept as 'broken' with its reason: its events are queued. Errors of
  * the store only. Threads start with delivery_start. */
 struct delivery *delivery_open(struct kv *kv, const struct delivery_options *o, struct err *e);
+/* So much is left free on the disk of a queue_dir, as store_set_reserve. Any thread. */
+void delivery_set_reserve(struct delivery *d, int64_t bytes);
 void delivery_start(struct delivery *d);
 /* Stops senders (a send at hand may finish until deadline_ms), joins them. Nothing is lost: rows stay. */
 void delivery_stop(struct delivery *d, int64_t deadline_ms);
@@ -80,6 +84,8 @@ struct target_info {
     enum target_status status;
     char reason[300]; /* last error, or why it is broken */
     int64_t queued, queued_bytes, dead_letters;
+    int64_t in_segments;  /* of queued: those in files of its queue_dir */
+    int64_t lost;         /* ever: events whose segment was removed or damaged */
     char last_error[300]; /* also after it went right again; "": there was none */
     int64_t since_ns,
         last_error_ns; /* wall clock: since when it has this status; of the last error. 0: never */

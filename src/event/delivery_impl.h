@@ -29,6 +29,8 @@ struct delivery {
     const char *certs_dir; /* NULL: none */
     struct str ca_pem;     /* malloc'd; under `change`, copied by each sender */
     int64_t dead_letter_limit;
+    _Atomic int64_t
+        disk_reserve; /* as in the store's options: what segments leave free on the disk of a queue_dir */
     _Atomic uint64_t generation;
     struct mutex change; /* held by who changes the set; and for running, stopped */
     bool running, stopped;

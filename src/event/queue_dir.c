@@ -34,7 +34,9 @@ struct intake {
     int dir; /* the target's folder */
     struct taken_file *files;
     size_t n, cap, bad, taken;
-    struct buf skipped; /* names of files that are left */
+    struct buf skipped;        /* names of files that are left */
+    struct segment_id *ranges; /* numbers that segments hold, in order */
+    size_t n_ranges;
     /* the closures' own, which run in the order of the files */
     uint64_t next; /* the least number of the next file: files keep their order, also those of one time */
     bool held;     /* a file has to try once more; those behind it wait for it */
@@ -60,6 +62,14 @@ static enum kv_result look_up(struct kv_txn *t, uint32_t target, uint64_t seq, s
     return r;
 }
 
+/* Numbers within a segment are its own, whether its events have them or not: there one event stands for all. */
+static void pass_segments(const struct intake *in, uint64_t *seq)
+{
+    for (size_t i = 0; i < in->n_ranges && in->ranges[i].first <= *seq; i++)
+        if (*seq <= in->ranges[i].last)
+            *seq = in->ranges[i].last + 1;
+}
+
 /* The first number from f->seq on that is free. A number of the future would hide what is queued from now on, so the
  * sequencer's own takes its place. */
 static enum seq_search free_number(struct kv_txn *t, struct taken_file *f)
@@ -69,6 +79,7 @@ static enum seq_search free_number(struct kv_txn *t, struct taken_file *f)
     if (f->seq < f->intake->next)
         f->seq = f->intake->next;
     for (int i = 0; i < SEQ_TRIES && bytes <= SEQ_BYTES; i++, f->seq++) {
+        pass_segments(f->intake, &f->seq);
         if (f->seq >= now) {
             f->seq = now;
             return SEQ_FOUND;
@@ -263,6 +274,27 @@ static bool list_files(struct intake *in)
     return why == 0;
 }
 
+/* Where segments are among the rows. */
+static bool find_ranges(struct intake *in, struct err *e)
+{
+    struct row_key first = outbox_key(in->s->number, 0), end = outbox_key(in->s->number + 1, 0);
+    struct kv_scan *scan = kv_scan_open(in->s->kv, KV_QUEUE, row_key_str(&first), row_key_str(&end));
+    struct str key, value;
+    while (kv_scan_next(scan, &key, &value)) {
+        uint64_t seq;
+        struct segment_row row;
+        if (!outbox_key_seq(key, &seq) || !segment_row_decode(value, seq, &row))
+            continue;
+        in->ranges = x_realloc(in->ranges, (in->n_ranges + 1) * sizeof(*in->ranges));
+        in->ranges[in->n_ranges++] = row.is;
+        struct row_key next = outbox_key(in->s->number, row.is.last + 1);
+        kv_scan_seek(scan, row_key_str(&next));
+    }
+    bool ok = !kv_scan_failed(scan, e);
+    kv_scan_close(scan);
+    return ok;
+}
+
 struct forgetting {
     struct buf keys; /* each with its length */
 };
@@ -341,7 +373,8 @@ bool queue_dir_take(struct sender *s, struct err *e)
     bool seen = in.dir >= 0 ? list_files(&in) : errno == ENOENT;
     if (!seen)
         log_warn(s->label, "%s cannot be read, the events in it are not taken in: %m", path);
-    for (size_t i = 0; i < in.n && !in.failed; i += WAVE)
+    bool ranges = in.n == 0 || find_ranges(&in, e);
+    for (size_t i = 0; i < in.n && ranges && !in.failed; i += WAVE)
         take_wave(&in, in.files + i, in.n - i < WAVE ? in.n - i : WAVE);
     if (in.dir >= 0 && fsync(in.dir) != 0 && errno != EINVAL) { /* then files may come back */
         log_warn(s->label, "%s cannot be synced: %m", path);
@@ -351,12 +384,13 @@ bool queue_dir_take(struct sender *s, struct err *e)
         !in.failed || err_set(e, "the files in %s cannot be taken in: the store takes no changes", path);
     if (in.n > 0)
         crash_point(CRASH_QUEUE_DIR_UNLINKED);
-    ok = ok && (!seen || forget_gone(&in, e));
+    ok = ok && ranges && (!seen || forget_gone(&in, e));
     if (ok)
         tell(&in, path);
     for (size_t i = 0; i < in.n; i++)
         free(in.files[i].name);
     free(in.files);
+    free(in.ranges);
     if (in.dir >= 0)
         (void)close(in.dir);
     buf_release(&in.skipped);

@@ -31,6 +31,8 @@ struct sender *sender_new(struct delivery *d, struct kv *kv, const struct target
     (void)snprintf(s->reason, sizeof(s->reason), "not connected yet");
     s->backlog = s->thin = true;
     atomic_store(&s->stop_ms, INT64_MAX);
+    s->limits = *segment_limits();
+    buf_init(&s->text, SEGMENT_TEXT_MAX + (1u << 20));
     size_t n = type->max_batch;
     s->lanes = x_calloc(n, sizeof(*s->lanes));
     s->batch = arena_zalloc(&s->arena, n * sizeof(*s->batch));
@@ -62,7 +64,7 @@ bool sender_load(struct sender *s, struct err *e)
     s->dead = dead[0];
     s->scan_next = s->cursor;
     mutex_lock(&s->mutex); /* it may be known already to who asks */
-    s->oldest = s->cursor;
+    s->oldest = s->oldest_event = s->cursor;
     mutex_unlock(&s->mutex);
     return true;
 }
@@ -79,6 +81,7 @@ void sender_free(struct sender *s)
     }
     queue_release(s);
     free(s->removal.v);
+    free(s->removal.changes);
     cond_release(&s->cond);
     mutex_release(&s->mutex);
     arena_release(&s->arena);
@@ -217,36 +220,46 @@ static int64_t idle_step(struct sender *s, int64_t now_ms)
     return s->last_work_ms + IDLE_MS < due ? s->last_work_ms + IDLE_MS : due;
 }
 
-int64_t sender_step(struct sender *s, int64_t now_ms)
+static int64_t work_step(struct sender *s, int64_t now_ms)
 {
     struct err e = {0};
-    if (!s->self)
-        return INT64_MAX;
     bool waits = now_ms < s->retry_at_ms;
-    if (waits && s->n_used == 0)
-        return s->retry_at_ms;
     if (!s->connected && !connect_target(s, now_ms))
         return s->retry_at_ms;
     bool unread = !waits && !queue_fill(s, &e);
     if (unread)
         log_error(s->label, "queued events cannot be read: %s", e.text);
     int64_t next = now_ms;
-    if (!(s->places ? window_step(s, now_ms, unread) : batch_step(s, now_ms))) {
-        if (unread) { /* what could be read has been sent */
-            s->retry_at_ms = now_ms + BACKOFF_MAX_MS;
-            sender_offline(s, e.text);
-        } else if (!atomic_load(&s->news) && (!s->backlog || s->lane_events >= LANE_EVENTS)) {
-            next = idle_step(s, now_ms);
-        }
+    bool worked = s->places ? window_step(s, now_ms, unread) : batch_step(s, now_ms);
+    if (!worked && unread) { /* what could be read has been sent */
+        s->retry_at_ms = now_ms + BACKOFF_MAX_MS;
+        sender_offline(s, e.text);
+    } else if (!worked && !atomic_load(&s->news) && (!s->backlog || s->lane_events >= LANE_EVENTS)) {
+        next = idle_step(s, now_ms);
     }
     /* In the window form a step may resolve one event: then the removal waits for more, while there is more to do. */
     if (s->n_used == 0 || s->waits || s->n_out >= s->type->max_batch / 2)
         remove_resolved(s);
+    if (s->n_out == 0)
+        (void)segments_clean(s, !worked); /* a store that takes no changes says so itself */
     if (s->waits && s->n_used > 0)
         window_wait(s, now_ms);
     if (s->retry_at_ms > now_ms && s->n_used == 0)
         next = s->retry_at_ms;
     return next;
+}
+
+int64_t sender_step(struct sender *s, int64_t now_ms)
+{
+    if (!s->self)
+        return INT64_MAX;
+    bool waits = now_ms < s->retry_at_ms && s->n_used == 0;
+    int64_t next = waits ? s->retry_at_ms : work_step(s, now_ms), moves;
+    int64_t now = clock_mono_ms();
+    if (now >= s->retry_at_ms || s->n_used > 0 || kv_failed(s->kv, NULL))
+        return next;
+    /* Until the target is tried again, its backlog may move. */
+    return mover_step(s, now, &moves) && moves < next ? moves : next;
 }
 
 /* --- the thread --------------------------------------------------------------------------------------------------- */
@@ -269,7 +282,7 @@ void sender_wake(void *arg)
 static bool wait_next(struct sender *s, int64_t until_ms)
 {
     mutex_lock(&s->mutex);
-    bool deaf = until_ms == s->retry_at_ms;
+    bool deaf = until_ms <= s->retry_at_ms;
     while (!s->stopping && (deaf || !atomic_load(&s->news)) && clock_mono_ms() < until_ms) {
         if (until_ms == INT64_MAX)
             cond_wait(&s->cond, &s->mutex);
@@ -290,6 +303,8 @@ static void *sender_run(void *arg)
     while (wait_next(s, next));
     if (s->places)
         window_drain(s);
+    if (s->n_out == 0)
+        (void)segments_clean(s, true);
     return NULL;
 }
 

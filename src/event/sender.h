@@ -7,7 +7,8 @@
  * - the window: loaded rows, in order of their numbers; no key of it is in a lane
  * - lanes: one per key that has failed while others went through (or that floods the window): its events as numbers in
  *   order, the first one loaded when it is due
- * - the rows from `scan_next` on, not read yet. */
+ * - what is not read yet: the rest of the segment that is being read, and the rows from `scan_next` on
+ * An event has a row of its own, or is in a segment (event/segment.h), whose row stands for all that are left in it. */
 #ifndef BELFRY_EVENT_SENDER_H
 #define BELFRY_EVENT_SENDER_H
 
@@ -16,6 +17,7 @@
 #include "base/thread.h"
 #include "event/delivery.h"
 #include "event/outbox_row.h"
+#include "event/segment.h"
 
 #define WINDOW_EVENTS    256
 #define WINDOW_BYTES     (8u << 20)
@@ -35,10 +37,26 @@
 #define VERDICT_MS       1000 /* how long a failure waits for others to go through */
 #define RANGE_ROWS       32   /* from so many on, a range delete is better than single ones */
 
+/* A segment whose row was reached and of which something is left. */
+struct segment {
+    struct segment_id is;
+    uint32_t count, left; /* left: not in a removal yet */
+    uint64_t bytes;       /* of what is left */
+    char *path;
+    uint8_t *done;  /* a bit per event: in a removal */
+    uint64_t *seqs; /* of each event, rising; those that are lost have the one before */
+    uint64_t *at;   /* where its line begins; NOT_THERE */
+    bool touched;   /* its row changes with the removal that is being made */
+    bool told;      /* that events are lost while it was in use */
+};
+#define NOT_THERE UINT64_MAX
+
 /* A queued event in memory. */
 struct queued {
     uint64_t seq, key_hash;
-    char *bytes; /* the row's value; row points into it */
+    struct segment *segment; /* NULL: it has a row of its own */
+    uint32_t n;              /* its place in the segment */
+    char *bytes;             /* the row's value; row points into it */
     size_t size;
     bool out; /* with the target now, in a place of the window form */
     struct outbox_row row;
@@ -61,8 +79,23 @@ struct lane {
 struct resolved {
     uint64_t seq;
     size_t size;
+    struct segment *segment; /* with n; NULL: a row of its own */
+    uint32_t n;
+    bool lost;  /* it is not in the segment's file any more */
     char *dead; /* the row of its dead letter, or NULL */
     size_t dead_n;
+};
+/* What becomes of a segment's row. */
+struct segment_change {
+    uint64_t first, id;
+    char *row; /* malloc'd, the new one; NULL: all its events are resolved, the file is to go */
+    size_t row_n;
+    char *path; /* then, malloc'd */
+};
+/* A file that goes once it is certain that no row names it. */
+struct segment_spent {
+    uint64_t id;
+    char *path;
 };
 /* One write that removes what was resolved; at most one is under way. */
 struct removal {
@@ -70,6 +103,19 @@ struct removal {
     struct resolved *v;
     size_t n, cap;
     uint64_t from, oldest; /* cursor before and after */
+    struct segment_change *changes;
+    size_t n_changes, cap_changes;
+    uint64_t last_bytes; /* what segments that end with it had left beyond their events' sizes */
+};
+
+/* Moving a backlog into segments. */
+struct mover {
+    uint64_t next;                 /* what is before it was looked at: segments, and rows that stay */
+    int64_t down_since_ms, due_ms; /* since when nothing goes through; not before */
+    bool told, telling;            /* the log knows that it moves; that it cannot */
+    bool folder_made, folder_used; /* in this run; by a segment that is queued */
+    uint64_t compact_from; /* what was moved since the store was last asked for its space; 0: nothing */
+    uint32_t n_moved;      /* segments, likewise */
 };
 
 /* An event of the batch at hand: in the window, or first of a lane. */
@@ -141,7 +187,16 @@ struct sender {
     struct resolved *out; /* resolved in this step */
     size_t n_out, cap_out;
     struct removal removal;
-    int64_t dead; /* dead letters there are */
+    int64_t dead;              /* dead letters there are */
+    struct segment **segments; /* in use, in order */
+    size_t n_segments;
+    struct segment *reading; /* one of them, its file in `text`, read up to the event `reading_n` */
+    uint32_t reading_n;
+    struct buf text;
+    struct segment_spent *spent;
+    size_t n_spent;
+    struct mover mover;
+    struct segment_limits limits;
 
     /* any thread */
     _Atomic bool want_wake, news; /* the sender wants to hear of a commit; there was one */
@@ -156,7 +211,8 @@ struct sender {
     char reason[300], last_error[300];
     int64_t since_ns, last_error_ns; /* wall clock: of the status; of the last error */
     struct sender_rate rate;
-    uint64_t oldest; /* number of the oldest unresolved event */
+    uint64_t oldest;       /* the cursor: everything before it is resolved */
+    uint64_t oldest_event; /* no unresolved event has a smaller number */
     pthread_t thread;
 };
 
@@ -209,9 +265,40 @@ struct lane *queue_park(struct sender *s, const struct queued *q);
 void queue_resolve(struct sender *s, struct picked *p, uint32_t attempts, const char *dead_reason);
 /* Closes up after what was resolved or parked, and drops lanes without events. */
 void queue_compact(struct sender *s);
-uint64_t queue_oldest(const struct sender *s);
-int64_t queue_next_due(const struct sender *s); /* of the lanes; INT64_MAX: none */
+uint64_t queue_oldest(const struct sender *s);       /* that a row stands for: where the next start begins */
+uint64_t queue_oldest_event(const struct sender *s); /* of the events themselves */
+int64_t queue_next_due(const struct sender *s);      /* of the lanes; INT64_MAX: none */
 void queue_release(struct sender *s);
+/* Takes an event in that is in a segment. */
+void queue_take(struct sender *s, uint64_t seq, struct str value, struct segment *segment, uint32_t n);
+bool queued_load(struct queued *q, uint64_t seq, struct str value);
+/* False, and n_out as before, when there is no place for it. */
+struct resolved *queue_resolved(struct sender *s);
+
+/* --- sender_segment.c: events in segments */
+/* The segment row at `first` was reached: its file is read, what is missing in it counted as lost. False and err: it cannot
+ * be read now. *last: its last number. */
+bool segment_open(struct sender *s, uint64_t first, struct str value, uint64_t *last, struct err *e);
+/* Takes in the next event of the segment that is being read; false: there is none. */
+bool segment_next(struct sender *s);
+/* The segment in use that has this number, or NULL. */
+struct segment *segment_of(const struct sender *s, uint64_t seq);
+/* Reads one of its events again. SEGMENT_GONE: it is lost, and resolved as that. */
+enum segment_result segment_event(struct sender *s, struct segment *g, uint64_t seq, struct queued *out,
+                                  struct err *e);
+void segment_resolved(struct sender *s, const struct resolved *r); /* it is in the removal */
+/* Rows of what segment_resolved touched, into s->removal. */
+void segments_changes(struct sender *s);
+/* Removes the files that are not needed any more, when they are many or `all`. Waits for a removal. */
+bool segments_clean(struct sender *s, bool all);
+/* Before any sender: files that nothing needs, by their rows. Errors of the store only. */
+bool segments_clean_start(struct kv *kv, struct err *e);
+void segments_release(struct sender *s);
+
+/* --- sender_move.c */
+/* Moves at most one segment while the target takes nothing. When to come again (steady ms). False: the store has failed. */
+bool mover_step(struct sender *s, int64_t now_ms, int64_t *next_ms);
+void mover_online(struct sender *s); /* the target takes events again */
 
 /* --- sender_settle.c: from outcomes to states. s->batch[0..n) was sent with s->results. */
 /* others: events are still out, so that it is too early to call the target down. */

@@ -31,8 +31,7 @@ static void queued_release(struct queued *q)
     q->out = false;
 }
 
-/* False when the value is not one of ours. */
-static bool queued_load(struct queued *q, uint64_t seq, struct str value)
+bool queued_load(struct queued *q, uint64_t seq, struct str value)
 {
     *q = (struct queued){.seq = seq, .size = value.n};
     q->bytes = x_malloc(value.n + 1);
@@ -114,6 +113,17 @@ struct lane *queue_park(struct sender *s, const struct queued *q)
     return l;
 }
 
+struct resolved *queue_resolved(struct sender *s)
+{
+    if (s->n_out == s->cap_out) {
+        s->cap_out = s->cap_out ? s->cap_out * 2 : 64;
+        s->out = x_realloc(s->out, s->cap_out * sizeof(*s->out));
+    }
+    struct resolved *r = &s->out[s->n_out++];
+    *r = (struct resolved){0};
+    return r;
+}
+
 static void resolve_damaged(struct sender *s, struct picked *p)
 {
     log_error(s->label, "a queued event is damaged and becomes a dead letter (number %llu)",
@@ -121,14 +131,29 @@ static void resolve_damaged(struct sender *s, struct picked *p)
     queue_resolve(s, p, 0, "the queued row is damaged");
 }
 
+/* The same of an event in a segment. */
+static enum kv_result lane_load_segment(struct sender *s, struct lane *l, struct segment *g, struct err *e)
+{
+    switch (segment_event(s, g, l->seqs[l->at], &l->head, e)) {
+    case SEGMENT_OK:
+        return KV_FOUND;
+    case SEGMENT_GONE:
+        return KV_MISSING;
+    default:
+        return KV_DAMAGED;
+    }
+}
+
 /* The first event of a lane, read again when it is not at hand. A row that is gone is dropped. */
 static bool lane_load(struct sender *s, struct lane *l)
 {
     while (l->n > 0 && !l->head.bytes) {
-        struct kv_value v;
+        struct kv_value v = {0};
         struct err e = {0};
+        struct segment *g = segment_of(s, l->seqs[l->at]);
         struct row_key k = outbox_key(s->number, l->seqs[l->at]);
-        enum kv_result r = kv_get(s->kv, KV_QUEUE, row_key_str(&k), 0, &v, &e);
+        enum kv_result r =
+            g ? lane_load_segment(s, l, g, &e) : kv_get(s->kv, KV_QUEUE, row_key_str(&k), 0, &v, &e);
         if (r == KV_MISSING) {
             lane_pop(s, l);
             continue;
@@ -137,7 +162,7 @@ static bool lane_load(struct sender *s, struct lane *l)
             log_error(s->label, "a queued event cannot be read: %s", e.text);
             return false;
         }
-        bool good = queued_load(&l->head, l->seqs[l->at], v.data);
+        bool good = g || queued_load(&l->head, l->seqs[l->at], v.data);
         kv_value_release(&v);
         if (!good)
             resolve_damaged(s, &(struct picked){.event = &l->head, .lane = l});
@@ -147,13 +172,15 @@ static bool lane_load(struct sender *s, struct lane *l)
 
 /* --- reading ------------------------------------------------------------------------------------------------------ */
 
-static void take_row(struct sender *s, uint64_t seq, struct str value)
+void queue_take(struct sender *s, uint64_t seq, struct str value, struct segment *segment, uint32_t n)
 {
     struct queued q;
     if (!queued_load(&q, seq, value)) {
         resolve_damaged(s, &(struct picked){.event = &q});
         return;
     }
+    q.segment = segment;
+    q.n = n;
     struct lane *l = lane_of(s, &q);
     if (l) {
         lane_push(s, l, seq);
@@ -167,6 +194,23 @@ static void take_row(struct sender *s, uint64_t seq, struct str value)
 bool queue_has_room(const struct sender *s)
 {
     return s->n_window < WINDOW_EVENTS && s->window_bytes < WINDOW_BYTES && s->lane_events < LANE_EVENTS;
+}
+
+/* A row that the scan has reached: an event, or a segment. False and err: that cannot be read now. */
+static bool take_row(struct sender *s, struct kv_scan *scan, uint64_t seq, struct str value, struct err *e)
+{
+    if (!segment_row_is(value)) {
+        queue_take(s, seq, value, NULL, 0);
+        s->scan_next = seq + 1;
+        return true;
+    }
+    uint64_t last;
+    if (!segment_open(s, seq, value, &last, e))
+        return false;
+    s->scan_next = last + 1;
+    struct row_key next = outbox_key(s->number, s->scan_next);
+    kv_scan_seek(scan, row_key_str(&next)); /* over what the segment has replaced */
+    return true;
 }
 
 bool queue_fill(struct sender *s, struct err *e)
@@ -188,21 +232,22 @@ bool queue_fill(struct sender *s, struct err *e)
     struct row_key first = outbox_key(s->number, s->scan_next), end = outbox_key(s->number + 1, 0);
     struct kv_scan *scan = kv_scan_open(s->kv, KV_QUEUE, row_key_str(&first), row_key_str(&end));
     struct str key, value;
+    bool readable = true;
     s->backlog = false;
-    while (true) {
+    while (readable) {
         uint64_t seq;
         if (!queue_has_room(s)) {
             s->backlog = true;
             break;
         }
+        if (s->reading && segment_next(s))
+            continue;
         if (!kv_scan_next(scan, &key, &value))
             break;
-        if (!outbox_key_seq(key, &seq))
-            continue;
-        take_row(s, seq, value);
-        s->scan_next = seq + 1;
+        if (outbox_key_seq(key, &seq))
+            readable = take_row(s, scan, seq, value, e);
     }
-    bool ok = s->backlog || !kv_scan_failed(scan, e);
+    bool ok = s->backlog || (readable && !kv_scan_failed(scan, e));
     if (!ok)
         s->backlog = true; /* look again when the back-off is over */
     kv_scan_close(scan);
@@ -336,12 +381,9 @@ static void encode_dead(struct sender *s, const struct queued *q, uint32_t attem
 
 void queue_resolve(struct sender *s, struct picked *p, uint32_t attempts, const char *dead_reason)
 {
-    if (s->n_out == s->cap_out) {
-        s->cap_out = s->cap_out ? s->cap_out * 2 : 64;
-        s->out = x_realloc(s->out, s->cap_out * sizeof(*s->out));
-    }
-    struct resolved *r = &s->out[s->n_out++];
-    *r = (struct resolved){.seq = p->event->seq, .size = p->event->size};
+    struct resolved *r = queue_resolved(s);
+    *r = (struct resolved){
+        .seq = p->event->seq, .size = p->event->size, .segment = p->event->segment, .n = p->event->n};
     if (dead_reason)
         encode_dead(s, p->event, attempts, dead_reason, r);
     if (p->lane)
@@ -376,7 +418,18 @@ void queue_compact(struct sender *s)
 
 uint64_t queue_oldest(const struct sender *s)
 {
+    uint64_t oldest = queue_oldest_event(s);
+    for (size_t i = 0; i < s->n_segments; i++)
+        if (s->segments[i]->left > 0)
+            return s->segments[i]->is.first < oldest ? s->segments[i]->is.first : oldest;
+    return oldest;
+}
+
+uint64_t queue_oldest_event(const struct sender *s)
+{
     uint64_t oldest = s->scan_next;
+    if (s->reading && s->reading_n < s->reading->count)
+        oldest = s->reading->seqs[s->reading_n];
     for (size_t i = 0; i < s->n_window; i++)
         if (s->window[i].bytes && s->window[i].seq < oldest)
             oldest = s->window[i].seq;
@@ -408,4 +461,5 @@ void queue_release(struct sender *s)
         free(s->out[i].dead);
     free(s->lanes);
     free(s->out);
+    segments_release(s);
 }

@@ -26,7 +26,7 @@ static void delete_rows(struct kv_txn *t, const struct sender *s, const struct r
 {
     size_t before = 0;
     for (size_t i = 0; i < r->n; i++)
-        before += r->v[i].seq < r->oldest;
+        before += !r->v[i].segment && r->v[i].seq < r->oldest;
     bool range = before >= RANGE_ROWS;
     if (range) {
         struct row_key first = outbox_key(s->number, r->from), end = outbox_key(s->number, r->oldest);
@@ -34,9 +34,35 @@ static void delete_rows(struct kv_txn *t, const struct sender *s, const struct r
     }
     for (size_t i = 0; i < r->n; i++) {
         struct row_key k = outbox_key(s->number, r->v[i].seq);
-        if (!range || r->v[i].seq >= r->oldest)
+        if (!r->v[i].segment && (!range || r->v[i].seq >= r->oldest))
             kv_txn_del(t, KV_QUEUE, row_key_str(&k));
     }
+}
+
+/* The rows of segments of which events were resolved. */
+static void change_segments(struct kv_txn *t, const struct sender *s, const struct removal *r)
+{
+    int64_t in_files[KV_COUNTERS] = {0}, lost[KV_COUNTERS] = {0};
+    for (size_t i = 0; i < r->n_changes; i++) {
+        const struct segment_change *c = &r->changes[i];
+        struct row_key k = outbox_key(s->number, c->first), file = segment_file_key(s->number, c->id);
+        if (c->row) {
+            kv_txn_put(t, KV_QUEUE, row_key_str(&k), str_n(c->row, c->row_n));
+            continue;
+        }
+        kv_txn_del(t, KV_QUEUE, row_key_str(&k));
+        kv_txn_put(t, KV_META, row_key_str(&file), str_c(c->path));
+        in_files[1]--;
+    }
+    for (size_t i = 0; i < r->n; i++) {
+        in_files[0] -= r->v[i].segment != NULL;
+        lost[0] += r->v[i].lost;
+    }
+    struct row_key count = segment_counter_key(s->number), lost_count = segment_lost_key(s->number);
+    if (in_files[0] != 0)
+        kv_txn_add(t, row_key_str(&count), in_files);
+    if (lost[0] > 0)
+        kv_txn_add(t, row_key_str(&lost_count), lost);
 }
 
 static bool remove_txn(struct kv_txn *t, void *ctx)
@@ -47,8 +73,9 @@ static bool remove_txn(struct kv_txn *t, void *ctx)
     if (r->n > 0)
         return true;
 #endif
-    int64_t rows[KV_COUNTERS] = {0}, dead[KV_COUNTERS] = {0};
+    int64_t rows[KV_COUNTERS] = {0, -(int64_t)r->last_bytes}, dead[KV_COUNTERS] = {0};
     delete_rows(t, s, r);
+    change_segments(t, s, r);
     for (size_t i = 0; i < r->n; i++) {
         rows[0]--;
         rows[1] -= (int64_t)r->v[i].size;
@@ -78,6 +105,8 @@ static void remove_done(void *ctx, enum kv_outcome outcome)
             crash_point(CRASH_DEAD_LETTER);
         free(s->removal.v[i].dead);
     }
+    for (size_t i = 0; i < s->removal.n_changes; i++)
+        free(s->removal.changes[i].row);
     mutex_lock(&s->mutex);
     s->removal.n = 0;
     s->removing = false;
@@ -112,10 +141,16 @@ static void fill_removal(struct sender *s)
     s->n_out -= n;
     memmove(s->out, s->out + n, s->n_out * sizeof(*s->out));
     r->n = n;
+    r->last_bytes = 0;
+    for (size_t i = 0; i < n; i++)
+        if (r->v[i].segment)
+            segment_resolved(s, &r->v[i]);
+    segments_changes(s);
     r->from = s->cursor;
     r->oldest = queue_oldest(s);
     for (size_t i = 0; i < s->n_out; i++) /* the cursor may not pass a row that is still there */
-        r->oldest = s->out[i].seq < r->oldest ? s->out[i].seq : r->oldest;
+        if (!s->out[i].segment && s->out[i].seq < r->oldest)
+            r->oldest = s->out[i].seq;
     s->cursor = r->oldest;
     r->commit = (struct kv_commit){
         .fn = remove_txn, .done = remove_done, .ctx = s, .flags = KV_PLAIN | KV_NOSYNC, .bytes = bytes + 256};
@@ -162,6 +197,7 @@ void remove_resolved(struct sender *s)
         mutex_lock(&s->mutex);
         s->removing = true;
         s->oldest = s->cursor;
+        s->oldest_event = queue_oldest_event(s);
         mutex_unlock(&s->mutex);
         kv_commit(s->kv, &s->removal.commit);
     }

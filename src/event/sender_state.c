@@ -73,6 +73,7 @@ void sender_offline(struct sender *s, const char *reason)
 
 void sender_online(struct sender *s)
 {
+    mover_online(s);
     if (!set_status(s, TARGET_ONLINE, ""))
         return;
     if (s->told_offline)

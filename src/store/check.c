@@ -350,7 +350,17 @@ static void check_release(struct check *c)
     blobs_close(c->blobs);
 }
 
+static void more_found(void *ctx, const char *text)
+{
+    check_finding(ctx, "%s", text);
+}
+
 bool store_check(const char *dir, bool *opened, struct err *e)
+{
+    return store_check_with(dir, NULL, opened, e);
+}
+
+bool store_check_with(const char *dir, store_check_more *more, bool *opened, struct err *e)
 {
     struct check c = {0};
     struct folder folder;
@@ -365,6 +375,8 @@ bool store_check(const char *dir, bool *opened, struct err *e)
     bool ok = c.kv && c.blobs;
     if (ok) {
         check_all(&c);
+        if (more)
+            more(c.kv, more_found, &c);
         printf("%" PRIu64 " objects, %" PRIu64 " MiB: %" PRIu64 " findings\n", c.objects, c.bytes >> 20,
                c.findings);
         ok = c.findings == 0 || err_set(e, "%s: %" PRIu64 " findings", dir, c.findings);

@@ -229,5 +229,8 @@ void store_get_stats(struct store *s, struct store_stats *out);
  * progress to stderr; true when all is well. false: err says how many findings (*opened), or why it could not be
  * checked (not *opened: in use, not a store, ...). */
 bool store_check(const char *dir, bool *opened, struct err *e);
+/* The same, and `more` looks at rows that are not the store's; each finding of its own is one more. */
+typedef void store_check_more(struct kv *kv, void (*finding)(void *ctx, const char *text), void *ctx);
+bool store_check_with(const char *dir, store_check_more *more, bool *opened, struct err *e);
 
 #endif

@@ -94,8 +94,9 @@ struct target_type {
 };
 
 /* Help of the keys that every kind has, as mc shows it of any server, and what is different here. */
-#define TARGET_HELP_QUEUE_DIR   "staging dir for undelivered messages e.g. '/home/events'"
-#define TARGET_NOTE_QUEUE_DIR   "only the events that a MinIO left there are taken over; ours are in the store"
+#define TARGET_HELP_QUEUE_DIR "staging dir for undelivered messages e.g. '/home/events'"
+#define TARGET_NOTE_QUEUE_DIR \
+    "events are in the store; only a long backlog moves there, and what a MinIO left there is taken over"
 #define TARGET_HELP_QUEUE_LIMIT "maximum limit for undelivered messages, defaults to '100000'"
 #define TARGET_NOTE_QUEUE_LIMIT "0, the default, means no bound but the disk"
 #define TARGET_HELP_COMMENT     "optionally add a comment to this setting"
