@@ -258,13 +258,15 @@ static struct http_conn *push_begin(struct http_req *pub, size_t n)
     return pub->conn;
 }
 
+/* The request may be gone afterwards: with its connection, or because that was its end. */
 static void push_end(struct http_conn *c, struct request *r, bool ok)
 {
+    bool pumping = r->pumping;
     if (!ok)
         conn_close(c);
-    else if (!r->pumping && !out_pending(c))
+    else if (!pumping && !out_pending(c))
         reply_drained(c);
-    if (!r->pumping)
+    if (!pumping)
         conn_rearm(c);
 }
 
