@@ -30,7 +30,8 @@ enum op {
     OP_OPEN = 8,
     OP_ACCEPT = 16,
     OP_SOCKET = 32,
-    OP_ALLOC = 64
+    OP_ALLOC = 64,
+    OP_CREATE = 128
 };
 enum { RULES = 8, PATTERN = 104, SHORT = 0 };
 
@@ -62,13 +63,13 @@ __attribute__((constructor)) static void start(void)
     (void)syscall(SYS_close, fd);
 }
 
-static bool wanted(enum op op)
+static bool wanted(unsigned op)
 {
     return atomic_load_explicit(&control->ops, memory_order_relaxed) & op;
 }
 
 /* 0: nothing happens; an errno; -1: short. */
-static int struck(enum op op, const char *what)
+static int struck(unsigned op, const char *what)
 {
     for (struct rule *r = control->rules; r < control->rules + RULES; r++) {
         if (!(atomic_load(&r->ops) & op) || fnmatch(r->pattern, what, 0) != 0)
@@ -82,7 +83,7 @@ static int struck(enum op op, const char *what)
     return 0;
 }
 
-static int struck_fd(enum op op, int fd)
+static int struck_fd(unsigned op, int fd)
 {
     char link[32], path[512];
     if (!wanted(op))
@@ -95,11 +96,12 @@ static int struck_fd(enum op op, int fd)
     return struck(op, path);
 }
 
-static int struck_path(int dir, const char *name)
+static int struck_path(int dir, const char *name, bool creates)
 {
     char path[1024];
     long n = 0;
-    if (!wanted(OP_OPEN))
+    unsigned op = creates ? OP_OPEN | OP_CREATE : OP_OPEN;
+    if (!wanted(op))
         return 0;
     if (dir != AT_FDCWD && name[0] != '/') {
         char link[32];
@@ -109,7 +111,7 @@ static int struck_path(int dir, const char *name)
         path[n++] = '/';
     }
     (void)snprintf(path + n, sizeof(path) - (size_t)n, "%s", name);
-    return struck(OP_OPEN, path);
+    return struck(op, path);
 }
 
 static long failed(int error)
@@ -229,7 +231,7 @@ ssize_t __pread64_chk(int fd, void *p, size_t n, off64_t off, size_t room)
 
 static int open_or_fail(int dir, const char *path, int flags, mode_t mode)
 {
-    int e = struck_path(dir, path);
+    int e = struck_path(dir, path, flags & O_CREAT);
     return e > 0 ? (int)failed(e) : (int)syscall(SYS_openat, dir, path, flags, mode);
 }
 

@@ -11,7 +11,7 @@ from support.admin import Admin, sample, samples
 from support.server import Server
 from support.wait import wait_for
 
-from torture.fault import ACCEPT, ALLOC, EVER, OPEN, PROBE, READ, SHORT, SOCKET, SYNC, WRITE, Kind, fault_row
+from torture.fault import ACCEPT, ALLOC, CREATE, EVER, OPEN, PROBE, READ, SHORT, SOCKET, SYNC, WRITE, Kind, fault_row
 from torture.row import Row
 
 LOG, SST, ROW_BLOBS, MANIFEST = "*/data/kv/*.log", "*/data/kv/*.sst", "*/data/kv/*.blob", "*/data/kv/MANIFEST-*"
@@ -111,10 +111,10 @@ SPACE_KINDS = [
     Kind("no space for the log", [(WRITE, LOG, ENOSPC, 1)], FULL, refuses_writes),
     Kind("no space for a body", [(WRITE, BODY, ENOSPC, 1)], FULL, goes_on, skip=5),
     Kind("no space when a body is synced", [(SYNC, BODY, ENOSPC, 1)], FULL, goes_on, skip=5),
-    Kind("no space for a body's name", [(OPEN, BODY, ENOSPC, 1)], FULL, goes_on, skip=5),
+    Kind("no space for a body's name", [(CREATE, BODY, ENOSPC, 1)], FULL, goes_on, skip=5),
     Kind("no space for a table", [(WRITE, SST, ENOSPC, 3)], FULL, refuses_writes, filler=True, skip=1),
     Kind("no space for row bodies", [(WRITE, ROW_BLOBS, ENOSPC, 3)], FULL, refuses_writes, filler=True, skip=1),
-    Kind("no space in queue_dir", [(WRITE | OPEN | SYNC, QUEUE, ENOSPC, 3)], (), goes_on, must=False, skip=1),
+    Kind("no space in queue_dir", [(WRITE | CREATE | SYNC, QUEUE, ENOSPC, 3)], (), goes_on, must=False, skip=1),
 ]
 DESCRIPTOR_KINDS = [
     Kind("EMFILE at accept", [(ACCEPT, "socket", EMFILE, 5)], (), accepts_again, must=False, skip=1),
@@ -184,16 +184,16 @@ ROWS = [
         "event are both there or both not", SYNC_KINDS, 3, 8),
     row("write-eio", "write fails once",
         "of the log, a table or the manifest: as a failed sync; of a body: that request is answered 503, nothing else",
-        WRITE_KINDS, 2, 6),
-    row("short-writes", "short writes and reads", "nobody notices", SHORT_KINDS, 2, 6),
+        WRITE_KINDS, 2, 6, short=False),
+    row("short-writes", "short writes and reads", "nobody notices", SHORT_KINDS, 2, 6, short=False),
     row("enospc", "no space in one place", "log and tables: as a failed sync; a body: 507, nothing else; queue_dir: nothing",
         SPACE_KINDS, 3, 8),
     row("emfile", "no descriptors", "connections are accepted later, that request is answered 500 or 503, the log says what to "
-        "raise; a table that cannot be made or opened: as a failed write", DESCRIPTOR_KINDS, 2, 6),
+        "raise; a table that cannot be made or opened: as a failed write", DESCRIPTOR_KINDS, 2, 6, short=False),
     Row("few-descriptors", "each connection with a file open, 1,024 descriptors", "connections beyond the limit are refused; "
         "those that are there are served, and the store has descriptors enough to go on", few_descriptors, least=10, short=False),
     row("enomem", "no memory", "the process ends with a message or that request fails; after the restart as after a SIGKILL",
-        MEMORY_KINDS, 3, 8),
+        MEMORY_KINDS, 3, 8, short=False),
     row("read-eio", "reads fail", "that object is answered 500 or its connection closed short of its length, never wrong bytes; "
-        "everything else is served; a table that cannot be read when rows are compacted: as a failed write", READ_KINDS, 2, 6),
+        "everything else is served; a table that cannot be read when rows are compacted: as a failed write", READ_KINDS, 2, 6, short=False),
 ]
