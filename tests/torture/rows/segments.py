@@ -23,7 +23,7 @@ from torture.row import Row
 
 BUCKET, LIST = "backlog", "journal"
 IDENTITY = re.compile(rb'"key":"([^"]+)".*?"userAgent":"op-(\d+)"')
-IN_FLIGHT = {"redis": 2 * 256, "webhook": 2 * 16}       # the batch that was sent and the one whose removal was written
+IN_FLIGHT = {"redis": 2 * 256, "webhook": 3 * 16}       # what is out, was confirmed meanwhile, is being removed
 POINTS = ["segment-named", "segment-half", "segment-before-sync", "segment-synced", "segment-moved", "segment-opened",
           "segment-before-unlink", "segment-unlinked", "event-sent", "event-removed"]
 
