@@ -170,7 +170,7 @@ static bool reserve_ids(struct store *s, struct err *e)
 {
     struct birth b = {0};
     uint64_t next;
-    bool born;
+    bool born = false;
 
     if (!load_birth(s, &next, &born, e))
         return false;

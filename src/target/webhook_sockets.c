@@ -41,12 +41,16 @@ static int on_close(void *arg, curl_socket_t fd)
 /* Our port of a connection; 0 while there is none. */
 static int port_of(int fd)
 {
-    struct sockaddr_storage a;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } a;
     socklen_t n = sizeof(a);
-    if (getsockname(fd, (struct sockaddr *)&a, &n) != 0)
+    memset(&a, 0, sizeof(a));
+    if (getsockname(fd, &a.any, &n) != 0)
         return 0;
-    return ntohs(a.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&a)->sin6_port
-                                         : ((struct sockaddr_in *)&a)->sin_port);
+    return ntohs(a.any.sa_family == AF_INET6 ? a.v6.sin6_port : a.v4.sin_port);
 }
 
 /* The connection is made, or taken up again, and the request comes next. A new one may have something to read: TLS sends
