@@ -44,7 +44,12 @@ class BadReceiver(Receiver):
     def _answer(self, sock, post, action):
         ended = time.monotonic()                        # it is done with the event before it says so
         if isinstance(action, Raw):
-            keep = action.say(sock, post, self.over)
+            try:
+                keep = action.say(sock, post, self.over)
+            except OSError:                             # cut by a peer that had heard enough: its status line was said
+                if not action.accepted:
+                    raise
+                keep = False
             if action.accepted:
                 post.answered = 200
         else:
