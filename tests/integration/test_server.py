@@ -197,7 +197,7 @@ def test_ready_fast(make_server):
         server = make_server().start()
         times.append(server.ready_after)
         server.stop()
-    assert min(times) < 0.25, f"ready after {times}"       # the goal is 100 ms; what a busy machine adds is no fault
+    assert sorted(times)[2] < 0.25, f"ready after {times}"       # the goal is 100 ms; the machine may be busy
 
 
 @pytest.mark.sanitize
