@@ -5,6 +5,7 @@ import os
 import subprocess
 import threading
 import time
+from errno import EIO, ENOSPC
 
 from support.admin import Admin, sample, samples
 from support.receiver import Receiver, webhook_env
@@ -13,6 +14,7 @@ from support.s3raw import arn, key_path, rule
 from support.server import Server
 from support.wait import wait_for
 
+from torture.fault import CREATE, EVER, SYNC, WRITE, Fault
 from torture.row import Row
 
 BUCKET = "backlog"
@@ -230,6 +232,55 @@ def still_works(server, ws):
     return more
 
 
+# -- the folder that backlogs move to is full --------------------------------------------------------------
+
+def full_queue_dir(ctx):
+    """The oldest events of a long outage are to move into files, and cannot. What failed is tried again every minute."""
+    for number, _ in ctx.rounds():
+        fault, receiver = Fault(f"{ctx.directory}/{number}.rules", ctx.build), Receiver()
+        folder = f"{ctx.directory}/queue"
+        env = dict(PUBLIC, **webhook_env(receiver, queue_dir=folder), **fault.env,
+                   BELFRY_TEST_SEGMENTS="500:300:100")     # keep:after_ms:rows
+        server = Server(f"{ctx.directory}/{number}", env=env, binary_path=ctx.binary).start()
+        try:
+            move_in_vain(ctx, server, fault, receiver, folder)
+        except AssertionError as e:
+            ctx.problem(f"{e}; log: {server.log()[-1500:]}")
+        finally:
+            server.kill()
+            receiver.stop()
+
+
+def files_in(folder):
+    return [os.path.join(d, f) for d, _, files in os.walk(folder) for f in files]
+
+
+def move_in_vain(ctx, server, fault, receiver, folder):
+    server.s3.make_bucket(BUCKET)
+    assert server.s3.set_rules(BUCKET, rule(arn("1"), *EVENTS)).status == 200
+    fault.arm(CREATE, f"{folder}/*", ENOSPC, times=EVER)
+    ws = write(server, 4, 700, metadata=10)
+    ctx.add(acked=sum(len(w.acked) for w in ws))
+    for op, error in ((CREATE, ENOSPC), (WRITE, ENOSPC), (SYNC, EIO)):
+        fault.clear()
+        rule_number = fault.arm(op, f"{folder}/*", error, times=EVER)
+        wait_for(lambda n=rule_number: fault.hits(n) >= 1, 90, f"a move to fail with {error}")
+        ready = server.s3.request("GET", "/minio/health/ready", sign=False)
+        assert ready.status == 200, f"the store refuses writes because queue_dir failed: {ready}"
+        reply = server.s3.put(BUCKET, "meanwhile", b"x", headers=[("User-Agent", "meanwhile")])
+        assert reply.status == 200, f"a PUT is answered {reply}"
+    fault.clear()
+    wait_for(lambda: files_in(folder), 90, "the backlog to move when there is room")
+    assert "queue" in server.log(), "the log does not tell of it"
+    server.kill()
+    server.start()
+    receiver.start()
+    drained(server)
+    wait_for(lambda: not files_in(folder), 30, "the files to be removed")
+    check_delivered(ctx, "queue_dir", ws, from_posts(receiver), [("meanwhile", "meanwhile")])
+    check_objects(ctx, server, ws)
+
+
 # -- queue_limit ----------------------------------------------------------------------------------------
 
 LIMIT = 500
@@ -367,6 +418,8 @@ ROWS = [
     Row("disk-full", "disk filled by a backlog", "before anything fails, new data is answered 507 XMinioStorageFull; deletes, "
         "settings, reads and senders go on; when the target is back everything is delivered, space comes back and PUTs are "
         "taken again", filled(400, 6), least=60, once=60, short=False),
+    Row("queue-dir-full", "no space, failed syncs in queue_dir", "the events stay in the store and are moved later; writes are "
+        "taken all the time; nothing is lost, repeated or left behind", full_queue_dir, least=260, once=260, short=False),
     Row("queue-drop", "backlog at queue_limit, drop", "what is beyond the limit is dropped, counted in info, metrics and log; "
         "every write is taken; the rest is delivered in order", limited("drop"), share=0.3, least=3),
     Row("queue-reject", "backlog at queue_limit, reject", "the write is answered 503 SlowDown, object and event are both absent; "
