@@ -548,6 +548,48 @@ static void test_reserve(void **state)
     all_well(f, 1000);
 }
 
+/* A file of MinIO's whose time lies within a segment comes behind it: the segment's events stand together. */
+static void test_taken_in(void **state)
+{
+    struct files *f = *state;
+    struct bench *b = f->b;
+    struct err e = {0};
+    struct segment_row row;
+    char minio[200], path[220];
+    static const char record[] =
+        "{\"n\":9999,\"eventName\":\"s3:ObjectCreated:Put\",\"s3\":{\"bucket\":{\"name\":\"b\"},"
+        "\"object\":{\"key\":\"k63\"}}}";
+    backlog(f, KEEP + 30, 5);
+    struct row_key first = outbox_key(1, 0), end = outbox_key(2, 0);
+    struct kv_scan *scan = kv_scan_open(b->kv, KV_QUEUE, row_key_str(&first), row_key_str(&end));
+    struct str key, value;
+    uint64_t seq = 0;
+    assert_true(kv_scan_next(scan, &key, &value) && outbox_key_seq(key, &seq));
+    assert_true(segment_row_decode(value, seq, &row));
+    uint64_t last = row.is.last;
+    kv_scan_close(scan);
+
+    (void)snprintf(minio, sizeof(minio), "%s/minio-fake-t", f->dir);
+    (void)snprintf(path, sizeof(path), "%s/a.event", minio);
+    assert_int_equal(mkdir(minio, 0700), 0);
+    int fd = open(path, O_CREAT | O_WRONLY, 0600);
+    assert_int_equal(write(fd, record, sizeof(record) - 1), sizeof(record) - 1);
+    struct timespec at = {(time_t)((seq + 1) / 1000000000), (long)((seq + 1) % 1000000000)};
+    assert_int_equal(futimens(fd, (struct timespec[]){at, at}), 0);
+    (void)close(fd);
+    assert_true(queue_dir_take(b->s, &e));
+    assert_int_equal(rmdir(minio), 0);
+    struct kv_value v = {0};
+    struct row_key k = outbox_key(1, last + 1);
+    assert_int_equal(kv_get(b->kv, KV_QUEUE, row_key_str(&k), 0, &v, &e), KV_FOUND);
+    kv_value_release(&v);
+    restart(f);
+    run_for(b, 60000);
+    assert_int_equal(b->fake.n_sent, KEEP + 31);
+    assert_int_equal(queued(b), 0);
+    assert_int_equal(check(b), 0);
+}
+
 struct naming {
     const char *path;
 };
@@ -589,7 +631,7 @@ int main(void)
         WITH_FILES(test_again),          WITH_FILES(test_lanes),        WITH_FILES(test_dead_letters),
         WITH_FILES(test_damage),         WITH_FILES(test_folder_away),  WITH_FILES(test_given_up),
         WITH_FILES(test_removed_in_use), WITH_FILES(test_cannot_write), WITH_FILES(test_reserve),
-        WITH_FILES(test_left_behind),
+        WITH_FILES(test_left_behind),    WITH_FILES(test_taken_in),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -24,8 +24,10 @@ from torture.row import Row
 BUCKET, LIST = "backlog", "journal"
 IDENTITY = re.compile(rb'"key":"([^"]+)".*?"userAgent":"op-(\d+)"')
 IN_FLIGHT = {"redis": 2 * 256, "webhook": 3 * 16}       # what is out, was confirmed meanwhile, is being removed
-POINTS = ["segment-named", "segment-half", "segment-before-sync", "segment-synced", "segment-moved", "segment-opened",
-          "segment-before-unlink", "segment-unlinked", "event-sent", "event-removed"]
+MOVING = ["segment-named", "segment-half", "segment-before-sync", "segment-synced", "segment-moved", "batch-before-write"]
+DRAINING = ["segment-opened", "segment-before-unlink", "segment-unlinked", "event-before-send", "event-sent", "event-removed"]
+# How often a point is passed within a second of such a life.
+OFTEN = {"segment-before-unlink": 2, "segment-unlinked": 2, "segment-opened": 8, "batch-before-write": 100}
 
 
 class Backlog:
@@ -232,8 +234,8 @@ def outage(ctx):
             t = b.target()
             if t["queueLength"] != b.total():
                 ctx.problem(f"queueLength says {t['queueLength']} of {b.total()}")
-            if len(b.files()) * 1000 != t["queuedInFiles"]:
-                ctx.problem(f"{len(b.files())} files for {t['queuedInFiles']} events")
+            if len(b.files()) * 1000 != b.in_files():
+                ctx.problem(f"{len(b.files())} files for {b.in_files()} events")
             if long:
                 wait_for(lambda: b.store_bytes() < before / 2, 60, "the store's space to come back")
             with Pulse(b.server) as still:
@@ -284,43 +286,55 @@ def pace(ctx):
 # -- kills -----------------------------------------------------------------------------------------------------------
 
 def kills(ctx):
+    hits = ctx.outcome.data.setdefault("hits", dict.fromkeys(MOVING + DRAINING, 0))
     for number, random in ctx.rounds():
         b = Backlog(ctx, number, "200:0:100", webhook=True).begin()
         b.server.stop()
-        crashes = 0
         try:
-            for _ in range(4):                          # the targets are away, and it dies while it moves
-                crashes += one_life(ctx, b, random, True)
+            for turn in range(4):                       # the targets are away, and it dies while it moves
+                one_life(ctx, b, random, True, turn_of(MOVING, number * 3 + turn, turn == 3), hits)
             b.redis.start()
             b.receiver.start()
-            for _ in range(3):                          # they are back, and it dies while it drains
-                crashes += one_life(ctx, b, random, False)
-            ready = b.server.start(deadline=30).ready_after
-            ctx.recovery(ready)
-            wait_for(b.drained, 120, "the queues to be empty")
-            b.judge(crashes + 1)
+            for turn in range(4):                       # they are back, and it dies while it drains
+                one_life(ctx, b, random, False, turn_of(DRAINING, number * 3 + turn, turn == 3), hits)
+            ctx.recovery(b.server.start(deadline=30).ready_after)
+            wait_for(b.drained, 20 if ctx.mutant else 120, "the queues to be empty")
+            b.judge(5)                                  # kills while something was sent
             b.nothing_left()
+        except AssertionError as e:
+            ctx.problem(f"round {number}: {e}")
         finally:
             b.end()
+        ctx.outcome.notes[:] = ["kills at " + ", ".join(f"{p} {n}" for p, n in hits.items())]
+    unhit = [p for p, n in hits.items() if not n]
+    if unhit and ctx.outcome.counts["runs"] >= 12 and not ctx.mutant:
+        ctx.problem(f"no kill at {', '.join(unhit)}")
 
 
-def one_life(ctx, b, random, writing):
-    """A start, some load, and a SIGKILL at a named point or at an instant; 1."""
-    point = random.choice(POINTS) if random.random() < 0.7 else None
-    env = {"BELFRY_CRASH_AT": f"{point}:{random.randrange(1, 12)}"} if point else {}
+def turn_of(points, number, instant):
+    """Each in turn, and each in each of the lives: not all of them can be had right after the first start."""
+    return None if instant else points[(number + number // 6) % len(points)]
+
+
+def one_life(ctx, b, random, writing, point, hits):
+    """A start, some load, and a SIGKILL at a named point or at an instant."""
+    env = {"BELFRY_CRASH_AT": f"{point}:{random.randint(1, OFTEN.get(point, 12))}"} if point else {}
     try:
         ctx.recovery(b.server.start(deadline=30, extra_env=env).ready_after)
     except AssertionError:
         if not point or b.server.process is None or b.server.process.poll() != -signal.SIGKILL:
             raise
+        hits[point] += 1
         b.server.kill()
-        return 1
+        return
     threads = b.write(3000, random, size=100) if writing else []
     until, process = time.monotonic() + random.uniform(0.2, 0.9), b.server.process
     while time.monotonic() < until and process.poll() is None:
         time.sleep(0.005)
     if process.poll() not in (None, -signal.SIGKILL):
         ctx.problem(f"the server ended with {process.poll()}: {b.server.log()[-1500:]}")
+    if point and process.poll() is not None:
+        hits[point] += 1
     b.server.kill()
     for t in threads:
         t.join()
@@ -328,7 +342,6 @@ def one_life(ctx, b, random, writing):
         wait_for(lambda: not b.receiver._open, 20, "the connections to end")
     if b.redis.process:
         wait_for(lambda: b"name=Belfry" not in b.redis("CLIENT", "LIST"), 20, "the connections to Redis to end")
-    return 1
 
 
 # -- damage ----------------------------------------------------------------------------------------------------------
