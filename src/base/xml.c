@@ -199,6 +199,18 @@ void xml_escape(struct buf *b, struct str s)
     }
 }
 
+bool xml_carries(struct str s)
+{
+    while (s.n) {
+        uint8_t c = (uint8_t)s.p[0];
+        size_t n = c >= 0x80 ? xml_char(s) : c >= ' ' || c == '\t' || c == '\n' || c == '\r';
+        if (n == 0)
+            return false;
+        s = str_from(s, n);
+    }
+    return true;
+}
+
 void xml_elem(struct buf *b, const char *name, struct str text)
 {
     size_t n = strlen(name);

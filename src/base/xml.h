@@ -29,6 +29,8 @@ struct str xml_text(const struct xml_node *n, const char *name);
 /* Appends s with & < > " ' escaped and tab, LF and CR as references. What XML 1.0 (2.2) cannot carry in any form (other control
  * characters, U+FFFE, U+FFFF, bytes that are not UTF-8) becomes U+FFFD: the document is well-formed whatever s holds. */
 void xml_escape(struct buf *b, struct str s);
+/* True when nothing of s would become U+FFFD: a reader of the document has s again. Pure. */
+bool xml_carries(struct str s);
 /* <name>escaped text</name> */
 void xml_elem(struct buf *b, const char *name, struct str text);
 void xml_elem_u64(struct buf *b, const char *name, uint64_t v);

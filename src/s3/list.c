@@ -21,6 +21,7 @@
 struct list {
     struct list_params p;
     enum store_result res;
+    bool unsayable; /* the page's end, which the next request has to name */
     struct err why;
     struct buf xml;
 };
@@ -165,7 +166,9 @@ static void list_job(struct s3_req *r)
     struct arena rows; /* with all their metadata: let go before a client takes its time with the reply */
     arena_init(&rows);
     l->res = store_list(r->s3->store, r->bucket, &l->p.q, &rows, &page, &l->why);
-    if (l->res == STORE_OK)
+    l->unsayable =
+        l->res == STORE_OK && page.truncated && l->p.kind != LIST_V2 && !l->p.url && !xml_carries(page.next);
+    if (l->res == STORE_OK && !l->unsayable)
         render(r, l, &page);
     arena_release(&rows);
 }
@@ -191,6 +194,8 @@ static void list_done(struct s3_req *r)
     if (l->res != STORE_OK) {
         log_error("s3", "%s %.*s: %s", r->op->name, STR_FMT(r->bucket_name), l->why.text);
         s3_fail(r, s3_store_error(l->res));
+    } else if (l->unsayable) {
+        s3_fail_msg(r, S3E_INVALID_ARGUMENT, LIST_UNSAYABLE);
     } else if (l->xml.failed) {
         s3_fail(r, S3E_INTERNAL);
     } else {

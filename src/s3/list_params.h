@@ -11,6 +11,11 @@
 #define KEYS_MAX      1000
 #define KEYS_MAX_META 100 /* with up to 8 KiB of metadata and 15 KiB of tags each */
 
+/* Without encoding-type=url the next page would begin at another name than the one this page ends at, and keys would be left
+ * out without a word. */
+#define LIST_UNSAYABLE \
+    "This page ends at a name that XML cannot carry; list with encoding-type=url, or with list-type=2"
+
 enum list_kind { LIST_V1, LIST_V2, LIST_VERSIONS };
 struct list_params {
     struct list_query q;

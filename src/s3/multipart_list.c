@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/encode.h"
 #include "base/xml.h"
+#include "s3/list_params.h"
 #include "s3/multipart.h"
 #include "s3/ops.h"
 #include "s3/owner.h"
@@ -182,6 +183,7 @@ struct list_uploads {
     uint64_t max;
     bool url;
     enum store_result res;
+    bool unsayable; /* the page's end, which the next request has to name */
     struct err why;
     struct buf xml;
 };
@@ -248,7 +250,9 @@ static void uploads_job(struct s3_req *r)
     struct arena rows;
     arena_init(&rows);
     l->res = store_uploads(r->s3->store, r->bucket, &l->q, &rows, &page, &l->why);
-    if (l->res == STORE_OK)
+    l->unsayable =
+        l->res == STORE_OK && page.truncated && !l->url && !xml_carries(page.entries[page.n - 1].key);
+    if (l->res == STORE_OK && !l->unsayable)
         uploads_render(r, l, &page);
     arena_release(&rows);
 }
@@ -256,7 +260,9 @@ static void uploads_job(struct s3_req *r)
 static void uploads_done(struct s3_req *r)
 {
     struct list_uploads *l = r->op_state;
-    if (l->res == STORE_OK)
+    if (l->unsayable)
+        s3_fail_msg(r, S3E_INVALID_ARGUMENT, LIST_UNSAYABLE);
+    else if (l->res == STORE_OK)
         list_reply(r, &l->xml);
     else
         multipart_fail(r, l->res, &l->why);

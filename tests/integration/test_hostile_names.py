@@ -84,6 +84,26 @@ def test_pages_reach_every_key(full):
 
 
 @pytest.mark.sanitize
+@pytest.mark.parametrize("query,most,marker,following", [("", "max-keys", "marker", "NextMarker"),
+                                                         ("versions&", "max-keys", "key-marker", "NextKeyMarker"),
+                                                         ("uploads&", "max-uploads", "key-marker", "NextKeyMarker")])
+def test_pages_without_encoding_leave_nothing_out(full, query, most, marker, following):
+    """Where the next page could not be asked for, this one is refused: no key is passed over without a word."""
+    keys = sorted(KEYS)
+    for n in range(1, len(keys)):
+        reply = full.request("GET", f"/odd?{query}{most}={n}")
+        end = keys[n - 1]
+        if shown(end).encode() != end:
+            assert (reply.status, reply.code) == (400, "InvalidArgument") and "encoding-type=url" in reply.body.decode(), end
+            continue
+        root = ET.fromstring(reply.body)
+        assert len(texts(root, "Key")) == n and texts(root, following) == [end.decode()]
+        at = quote(texts(root, following)[0], safe="")
+        rest = full.request("GET", f"/odd?{query}{most}=1000&{marker}={at}")
+        assert texts(ET.fromstring(rest.body), "Key") == [shown(k) for k in keys[n:]], end
+
+
+@pytest.mark.sanitize
 def test_other_replies(full):
     for key in KEYS:
         path = "/odd/" + quote(key, safe="/")
