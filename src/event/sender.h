@@ -157,6 +157,7 @@ struct sender {
     struct str fingerprint; /* of the settings it was made from */
     void *self;             /* NULL: settings are wrong, see reason; sends nothing */
     int64_t dead_limit;
+    int64_t send_ms; /* an event has to be answered by then: SEND_MS */
 
     /* the sender's thread only */
     bool connected, broken, running;

@@ -53,7 +53,7 @@ static void hand_over(struct sender *s, size_t n, int64_t now_ms)
         q->out = true;
         s->n_used++;
         count_out(s);
-        s->type->begin(s->self, at, &p->ref, sender_deadline(s, now_ms, SEND_MS));
+        s->type->begin(s->self, at, &p->ref, sender_deadline(s, now_ms, s->send_ms));
     }
 }
 

@@ -19,14 +19,14 @@ PROBE = b"probe " * 10_000                              # of an object that is n
 RULE, RULES, HEAD = struct.Struct("<IiIIII104s"), 8, 128
 
 
-def library(build):
-    """Beside the program, or (of a build without tests) in the ordinary build folder."""
+def library(build, name="fault.so"):
+    """A shim: beside the program, or (of a build without tests) in the ordinary build folder."""
     root = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
     for folder in (build, os.path.join(root, "build")):
-        path = os.path.join(folder, "tests", "torture", "native", "fault.so")
+        path = os.path.join(folder, "tests", "torture", "native", name)
         if os.path.exists(path):
             return path
-    raise FileNotFoundError("fault.so is not built: ninja -C build")
+    raise FileNotFoundError(f"{name} is not built: ninja -C build")
 
 
 class Fault:

@@ -84,8 +84,8 @@ class Wire:
     MODES = ("pass", "hold-requests", "hold-answers", "half-answer", "cut-answer", "garbage", "twice", "late", "drip",
              "drop", "say")
 
-    def __init__(self, upstream, late=0.3, saying=b""):
-        self.upstream, self.port = upstream, free_port()
+    def __init__(self, upstream, late=0.3, saying=b"", host="127.0.0.1", port=None):
+        self.upstream, self.host, self.port = upstream, host, port or free_port()
         self.mode, self.late, self.saying = "pass", late, saying
         self.connections, self.lock, self.open = 0, threading.Lock(), set()
         self.listener = None
@@ -93,7 +93,7 @@ class Wire:
     def start(self):
         self.listener = socket.socket()
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.listener.bind(("127.0.0.1", self.port))
+        self.listener.bind((self.host, self.port))
         self.listener.listen(256)
         threading.Thread(target=self._accept, args=(self.listener,), daemon=True).start()
         return self
