@@ -30,6 +30,9 @@ struct kv_backend {
     bool (*write)(void *self, const struct kv_op *ops, size_t n, bool sync, struct err *e);
     /* Makes everything written durable. Committer thread only. */
     bool (*sync)(void *self, struct err *e);
+    /* How many errors there were so far in the implementation's own threads, after which the next write may fail. Cheap; any
+     * thread. NULL: it has none. */
+    uint64_t (*trouble)(void *self);
     /* As the functions of kv.h. `end` is only valid during the call. */
     struct kv_scan *(*scan_open)(void *self, enum kv_space space, struct str first, struct str end);
     bool (*scan_next)(struct kv_scan *s, struct str *key, struct str *value);
@@ -49,6 +52,8 @@ struct kv *kv_start(const struct kv_backend *backend, void *self, bool read_only
 
 /* For tests: the n-th write from now on (1: the next) of a store opened by kv_open_memory fails. */
 void kv_memory_fail_write(struct kv *kv, unsigned n);
+/* Something fails beside the writes, so that the next one will. */
+void kv_memory_fail_background(struct kv *kv);
 /* Scans that are opened from now on end in damage, behind their last row. */
 void kv_memory_fail_scans(struct kv *kv, bool fail);
 /* For tests: how often the in-memory store was asked to sync. */

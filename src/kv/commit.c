@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/crash.h"
 #include "base/log.h"
 
@@ -112,8 +113,37 @@ static void tell(struct commit_list *members)
     }
 }
 
+#define LOOK_MS 1000 /* between two looks of an idle committer whether something failed beside it */
+
 /* --- batches
  * ------------------------------------------------------------------------------------------------------ */
+
+/* Did the implementation fail in a thread of its own? Then writing tells whether it can go on: an idle store has to say so,
+ * too. The row is never there. */
+static void look(struct kv *kv)
+{
+    uint64_t n = kv->backend->trouble(kv->self);
+    struct err e = {0};
+    struct kv_op op = {.kind = KV_OP_DEL, .space = KV_META, .key = STR("mprobe")};
+    if (n == kv->trouble || kv->read_only || atomic_load(&kv->failed))
+        return;
+    kv->trouble = n;
+    if (!kv->backend->write(kv->self, &op, 1, false, &e))
+        kv_refuse(kv, &e);
+}
+
+/* kv->mutex held. False: nothing came for a while. */
+static bool wait_for_work(struct kv *kv)
+{
+    bool came = true;
+    kv->asleep = true;
+    if (kv->backend->trouble)
+        came = cond_wait_until(&kv->work, &kv->mutex, clock_mono_ms() + LOOK_MS);
+    else
+        cond_wait(&kv->work, &kv->mutex);
+    kv->asleep = false;
+    return came;
+}
 
 /* Takes over what has been queued. `wait`: until there is something. False when nothing is left and nothing
  * will come. */
@@ -122,9 +152,11 @@ static bool collect(struct kv *kv, bool wait)
     mutex_lock(&kv->mutex);
     bool idle = kv->waiting_closures.n + kv->waiting_plains.n == 0;
     while (wait && idle && kv->closures.n + kv->plains.n == 0 && !kv->closing) {
-        kv->asleep = true;
-        cond_wait(&kv->work, &kv->mutex);
-        kv->asleep = false;
+        if (wait_for_work(kv))
+            continue;
+        mutex_unlock(&kv->mutex);
+        look(kv);
+        mutex_lock(&kv->mutex);
     }
     list_move(&kv->waiting_closures, &kv->closures);
     list_move(&kv->waiting_plains, &kv->plains);

@@ -33,6 +33,7 @@ struct kv {
     struct commit_list members;                          /* ran in the batch at hand, waiting for the write */
     struct kv_stats delta;                               /* of the batch at hand */
     uint64_t last_sequence;
+    uint64_t trouble; /* of the backend, as far as it was looked at */
 };
 
 struct kv_txn {

@@ -139,7 +139,8 @@ enum kv_outcome kv_commit_wait(struct kv *kv, bool (*fn)(struct kv_txn *t, void 
 /* Refuses every commit from now on, as after a failed write: something else that commits depend on has failed. The first
  * reason is kept. Any thread. */
 void kv_refuse(struct kv *kv, const struct err *why);
-/* True after a failed write or sync, with the reason. Any thread. */
+/* True after a failed write or sync, with the reason; an idle store notices within a second when it failed beside them
+ * (RocksDB's flushes and compactions). Any thread. */
 bool kv_failed(struct kv *kv, struct err *why);
 
 /* For a disk that is full: the space of rows that were deleted comes back only when they are written out and compacted, which

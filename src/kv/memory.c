@@ -19,7 +19,7 @@ struct memory {
     pthread_rwlock_t lock;
     struct rows spaces[KV_SPACES];
     _Atomic unsigned fail_in; /* 0: never */
-    _Atomic unsigned syncs;
+    _Atomic unsigned syncs, trouble;
     _Atomic bool scans_fail;
 };
 struct memory_scan {
@@ -215,10 +215,17 @@ static void memory_close(void *self)
     free(m);
 }
 
+static uint64_t memory_trouble(void *self)
+{
+    struct memory *m = self;
+    return atomic_load(&m->trouble);
+}
+
 static const struct kv_backend memory_backend = {
     .get = memory_get,
     .write = memory_write,
     .sync = memory_sync,
+    .trouble = memory_trouble,
     .compact = memory_compact,
     .scan_open = memory_scan_open,
     .scan_next = memory_scan_next,
@@ -242,6 +249,14 @@ void kv_memory_fail_write(struct kv *kv, unsigned n)
     BUG_ON(kv->backend != &memory_backend);
     struct memory *m = kv->self;
     atomic_store(&m->fail_in, n);
+}
+
+void kv_memory_fail_background(struct kv *kv)
+{
+    BUG_ON(kv->backend != &memory_backend);
+    struct memory *m = kv->self;
+    atomic_store(&m->fail_in, 1);
+    atomic_fetch_add(&m->trouble, 1);
 }
 
 void kv_memory_fail_scans(struct kv *kv, bool fail)

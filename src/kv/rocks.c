@@ -74,6 +74,7 @@ const struct kv_backend rocks_backend = {
     .get = rocks_get,
     .write = rocks_write,
     .sync = rocks_sync,
+    .trouble = rocks_trouble,
     .compact = rocks_compact,
     .scan_open = rocks_scan_open,
     .scan_next = rocks_scan_next,

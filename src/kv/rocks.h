@@ -36,6 +36,7 @@ void rocks_setup_release(struct rocks_setup *s);
 
 bool rocks_write(void *self, const struct kv_op *ops, size_t n, bool sync, struct err *e);
 bool rocks_sync(void *self, struct err *e);
+uint64_t rocks_trouble(void *self);
 bool rocks_reclaim(void *self, struct err *e);
 void rocks_compact(void *self, enum kv_space space, struct str first, struct str end);
 

@@ -97,6 +97,14 @@ bool rocks_sync(void *self, struct err *e)
     return error == NULL;
 }
 
+/* Flushes and compactions that failed. */
+uint64_t rocks_trouble(void *self)
+{
+    struct rocks *r = self;
+    uint64_t n = 0;
+    return rocksdb_property_int(r->db, "rocksdb.background-errors", &n) == 0 ? n : 0;
+}
+
 /* Compactions that are only asked for: they are as large as any other, so the reserve is enough for them; one of the whole
  * range would need as much space again. */
 bool rocks_reclaim(void *self, struct err *e)
@@ -115,7 +123,7 @@ bool rocks_reclaim(void *self, struct err *e)
     return error == NULL;
 }
 
-/* Errors of it show with the next write or read: RocksDB keeps them. */
+/* Errors of it show as trouble, and with the next write or read: RocksDB keeps them. */
 void rocks_compact(void *self, enum kv_space space, struct str first, struct str end)
 {
     struct rocks *r = self;

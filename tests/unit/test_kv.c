@@ -3,6 +3,7 @@
  * The contract of kv.h, as one list of tests that both implementations pass. */
 #include "kv_help.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -569,6 +570,20 @@ static void test_hammer(void **state)
 
 /* --- failing (memory only) ---------------------------------------------------------------------------------------- */
 
+/* What fails beside the writes is noticed without one. */
+static void test_background_failure(void **state)
+{
+    struct kv *kv = ((struct fixture *)*state)->kv;
+    struct err e = {0};
+    run(kv, SCRIPT({PUT, KV_META, "a", "1"}), 0);
+    kv_memory_fail_background(kv);
+    for (int64_t until = clock_mono_ms() + 20000; !kv_failed(kv, &e) && clock_mono_ms() < until;)
+        sched_yield();
+    assert_true(kv_failed(kv, &e));
+    assert_non_null(strstr(e.text, "asked for this failure"));
+    assert_row(kv, KV_META, "a", "1");
+}
+
 static void test_failure(void **state)
 {
     struct kv *kv = ((struct fixture *)*state)->kv;
@@ -632,7 +647,8 @@ int main(void)
 {
 #define IN_MEMORY(t) {"memory: " #t, t, setup_memory, teardown, NULL},
 #define IN_ROCKS(t)  {"rocks: " #t, t, setup_rocks, teardown, NULL},
-    const struct CMUnitTest memory[] = {BOTH(IN_MEMORY) IN_MEMORY(test_failure) IN_MEMORY(test_syncs)};
+    const struct CMUnitTest memory[] = {BOTH(IN_MEMORY) IN_MEMORY(test_failure)
+                                            IN_MEMORY(test_background_failure) IN_MEMORY(test_syncs)};
     const struct CMUnitTest rocks[] = {BOTH(IN_ROCKS)};
     int failed = cmocka_run_group_tests(memory, NULL, NULL);
     if (WITH_ROCKS)

@@ -3,6 +3,7 @@
 import os
 import resource
 import signal
+import time
 from errno import EIO, EMFILE, ENOMEM, ENOSPC
 
 from kill import chaos, verify
@@ -11,7 +12,7 @@ from support.admin import Admin, sample, samples
 from support.server import Server
 from support.wait import wait_for
 
-from torture.fault import ACCEPT, ALLOC, CREATE, EVER, OPEN, PROBE, READ, SHORT, SOCKET, SYNC, WRITE, Kind, fault_row
+from torture.fault import ACCEPT, ALLOC, CREATE, EVER, OPEN, PROBE, READ, SHORT, SOCKET, SYNC, WRITE, Fault, Kind, fault_row
 from torture.row import Row
 
 LOG, SST, ROW_BLOBS, MANIFEST = "*/data/kv/*.log", "*/data/kv/*.sst", "*/data/kv/*.blob", "*/data/kv/MANIFEST-*"
@@ -173,6 +174,30 @@ def few_descriptors(ctx):
             server.kill()
 
 
+def idle(ctx):
+    """A flush fails while nobody writes any more."""
+    for number, random in ctx.rounds():
+        fault = Fault(f"{ctx.directory}/{number}.rules", ctx.build)
+        server = Server(f"{ctx.directory}/{number}/data", env=fault.env, binary_path=ctx.binary).start()
+        try:
+            server.s3.make_bucket("filler")
+            op = random.choice([SYNC, WRITE])
+            rule = fault.arm(op, SST, EIO, 0, EVER)
+            with server.raw(timeout=60) as conn:
+                for i in range(4000):
+                    if fault.hits(rule) or server.s3.put("filler", f"{i % 50}", os.urandom(32_000), conn=conn).status != 200:
+                        break
+            began = time.monotonic()
+            wait_for(lambda: server.s3.request("GET", "/minio/health/ready", sign=False).status == 503, 5, "health to say so")
+            ctx.recovery(time.monotonic() - began)
+            wait_for(lambda: "until the server is" in server.log(), 1, "the log to say what to do")
+        except AssertionError as e:
+            ctx.problem(f"{e}: {server.log()[-1500:]}")
+        finally:
+            fault.clear()
+            server.kill()
+
+
 def row(name, fault, expected, kinds, per_run, least, **kwargs):
     return Row(name, fault, expected, fault_row(kinds, per_run), least=least, **kwargs)
 
@@ -190,6 +215,8 @@ ROWS = [
         SPACE_KINDS, 3, 8),
     row("emfile", "no descriptors", "connections are accepted later, that request is answered 500 or 503, the log says what to "
         "raise; a table that cannot be made or opened: as a failed write", DESCRIPTOR_KINDS, 2, 6, short=False),
+    Row("idle-flush", "a flush fails, nobody writes", "health, metrics and log say within a second or two that writes are refused",
+        idle, share=0.3, least=4),
     Row("few-descriptors", "each connection with a file open, 1,024 descriptors", "connections beyond the limit are refused; "
         "those that are there are served, and the store has descriptors enough to go on", few_descriptors, least=10, short=False),
     row("enomem", "no memory", "the process ends with a message or that request fails; after the restart as after a SIGKILL",
