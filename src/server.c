@@ -412,13 +412,15 @@ static void finish(struct server *v)
         http_stop(v->http, now + STOP_REQUESTS_MS);
         http_get_stats(v->http, &stats);
     }
-    if (v->delivery)
-        delivery_stop(v->delivery, now + STOP_SENDERS_MS);
+    bool stopped = delivery_stop(v->delivery, now + STOP_SENDERS_MS);
     crash_point(CRASH_STOPPING);
-    if (stats.requests_in_flight) {
+    if (stats.requests_in_flight || !stopped) {
         /* Their workers or commits are still out and may use anything: nothing can be taken apart. What was
          * acknowledged is durable, and what was written without a sync is with the kernel. */
-        log_warn("server", "%u requests did not end in time", stats.requests_in_flight);
+        if (stats.requests_in_flight)
+            log_warn("server", "%u requests did not end in time", stats.requests_in_flight);
+        if (!stopped)
+            log_warn("server", "a target did not end in time: the disk of its queue_dir does not answer");
         if (restarting)
             restart_now();
         _exit(EXIT_OK);

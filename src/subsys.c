@@ -4,7 +4,6 @@
 #include "subsys.h"
 
 #include <pthread.h>
-#include <unistd.h>
 
 #include "event/delivery_impl.h"
 #include "target/target.h"
@@ -74,14 +73,15 @@ static const struct target_type *find(const struct target_type *const *types, co
     return *types;
 }
 
+#define QUEUE_DIR_MS 3000
+
 /* Every struct of settings of a target begins with what all kinds have. */
 static bool prepare(const void *conf, struct err *e)
 {
     const struct target_common *c = conf;
     if (!c->queue_dir || !c->queue_dir[0])
         return true;
-    return queue_dir_make(c->queue_dir, e) && (access(c->queue_dir, R_OK | W_OK | X_OK) == 0 ||
-                                               err_errno(e, "queue_dir %s cannot be used", c->queue_dir));
+    return queue_dir_try(c->queue_dir, QUEUE_DIR_MS, e);
 }
 
 static void make(void)

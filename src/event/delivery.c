@@ -10,7 +10,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-#define CA_FILE_MAX (1u << 20)
+#define CA_FILE_MAX   (1u << 20)
+#define DISK_HANGS_MS 10000 /* a call to a disk that takes so long is shown */
 
 struct sender *delivery_sender(const struct delivery *d, uint32_t number)
 {
@@ -117,10 +118,10 @@ struct delivery *delivery_open(struct kv *kv, const struct delivery_options *o, 
     mutex_init(&d->change, RANK_DELIVERY_CHANGE);
     mutex_init(&d->mutex, RANK_DELIVERY);
     (void)delivery_reload_cas(d);
-    bool ok = segments_clean_start(kv, e) && roster_make(d, o->settings, &d->now, e);
+    bool ok = roster_make(d, o->settings, &d->now, e);
     for (size_t i = 0; ok && i < d->now.n_senders; i++)
-        ok = queue_dir_take(d->now.senders[i], e) && sender_load(d->now.senders[i], e);
-    if (!ok) {
+        ok = sender_load(d->now.senders[i], e);
+    if (!ok || !roster_start(d, NULL, PREPARE_MS, e)) {
         delivery_free(d);
         return NULL;
     }
@@ -137,33 +138,40 @@ void delivery_start(struct delivery *d)
 {
     mutex_lock(&d->change);
     for (size_t i = 0; i < d->now.n_senders; i++)
-        if (d->now.senders[i]->self)
-            sender_start(d->now.senders[i]);
+        sender_go(d->now.senders[i]);
     d->running = true;
     mutex_unlock(&d->change);
 }
 
-void delivery_stop(struct delivery *d, int64_t deadline_ms)
+bool delivery_stop(struct delivery *d, int64_t deadline_ms)
 {
     if (!d)
-        return;
+        return true;
     mutex_lock(&d->change); /* a change at hand takes seconds at most */
     d->stopped = true;
-    for (size_t i = 0; d->running && i < d->now.n_senders; i++)
+    for (size_t i = 0; i < d->now.n_senders; i++)
         sender_ask_stop(d->now.senders[i], deadline_ms);
-    for (size_t i = 0; d->running && i < d->now.n_senders; i++)
-        sender_join(d->now.senders[i]);
+    bool all = true;
+    for (size_t i = 0; i < d->now.n_senders; i++)
+        all = sender_join(d->now.senders[i], deadline_ms + LEAVE_MS) && all;
+    for (size_t i = 0; i < d->n_leaving; i++)
+        all = sender_join(d->leaving[i], deadline_ms + LEAVE_MS) && all;
     d->running = false;
     mutex_unlock(&d->change);
+    return all;
 }
 
 void delivery_free(struct delivery *d)
 {
     if (!d)
         return;
-    delivery_stop(d, clock_mono_ms());
+    while (!delivery_stop(d, clock_mono_ms())) /* its memory and the rows are still in use */
+        continue;
     for (size_t i = 0; i < d->now.n_senders; i++)
         sender_free(d->now.senders[i]);
+    for (size_t i = 0; i < d->n_leaving; i++)
+        sender_free(d->leaving[i]);
+    free(d->leaving);
     roster_release(&d->now);
     mutex_release(&d->mutex);
     mutex_release(&d->change);
@@ -246,6 +254,13 @@ static void fill_sender(struct sender *s, struct target_info *out, uint64_t *cur
     out->since_ns = s->since_ns;
     out->last_error_ns = s->last_error_ns;
     mutex_unlock(&s->mutex);
+    int64_t disk_ms = atomic_load(&s->disk_ms), now_ms = clock_mono_ms();
+    if (disk_ms > 0 && now_ms - disk_ms >= DISK_HANGS_MS) {
+        out->status = TARGET_OFFLINE;
+        (void)snprintf(out->reason, sizeof(out->reason),
+                       "the disk of its queue_dir has not answered for %lld s",
+                       (long long)(now_ms - disk_ms) / 1000);
+    }
 }
 
 /* The number of the oldest row is the time it was queued at. */

@@ -21,21 +21,25 @@ struct delivery_options {
     const struct config_stored *settings; /* beside the environment; during the call; may be NULL */
     int64_t disk_reserve;                 /* of queue_dir's disk; < 0: the smaller of 5 % and 1 GiB */
 };
-/* Reads target settings, gives every ID:TYPE its number (committed), takes in *.event files of queue_dir,
- * opens the instances. A target with bad settings is kept as 'broken' with its reason: its events are queued. Errors of
- * the store only. Threads start with delivery_start. */
+/* Reads target settings, gives every ID:TYPE its number (committed), opens the instances, takes in *.event files of
+ * queue_dir (which goes on beside everything else when it takes long). A target with bad settings is kept as 'broken' with
+ * its reason: its events are queued. Errors of the store only. Nothing is sent before delivery_start. */
 struct delivery *delivery_open(struct kv *kv, const struct delivery_options *o, struct err *e);
 /* So much is left free on the disk of a queue_dir, as store_set_reserve. Any thread. */
 void delivery_set_reserve(struct delivery *d, int64_t bytes);
 void delivery_start(struct delivery *d);
-/* Stops senders (a send at hand may finish until deadline_ms), joins them. Nothing is lost: rows stay. */
-void delivery_stop(struct delivery *d, int64_t deadline_ms);
+/* Stops senders (a send at hand may finish until deadline_ms), joins them. Nothing is lost: rows stay. False: one has not
+ * ended a second after that, because the disk of its queue_dir hangs; then nothing that it uses may be taken apart, neither the
+ * delivery nor the rows. */
+bool delivery_stop(struct delivery *d, int64_t deadline_ms);
+/* Waits for senders that have not ended. */
 void delivery_free(struct delivery *d);
 /* Makes the targets those of these settings (valid during the call), at once and all together: no commit sees a part of the
  * change. Targets whose settings are the same go on undisturbed. Others are stopped (a send at hand may finish within
  * seconds) before a sender with the new settings goes on with the same queue: nothing is lost, order is kept, nothing is sent
  * by both but what a receiver left unanswered. A target with bad settings is 'broken', as at the start. After delivery_stop
- * nothing happens. For workers: waits for commits, senders and the files of queue_dir. Errors of the store only. */
+ * nothing happens. For workers: waits for commits, and seconds at most for senders and the files of queue_dir: what takes
+ * longer goes on by itself, and the new sender begins when the former one has ended. Errors of the store only. */
 bool delivery_reconfigure(struct delivery *d, const struct config_stored *settings, struct err *e);
 
 /* Reads the certificates of certs-dir/CAs again. They count from the next delivery_reconfigure on, which makes every sender

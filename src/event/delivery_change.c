@@ -90,8 +90,6 @@ static bool configure(struct delivery *d, const struct config_stored *st, struct
     s->dead_limit = conf->dead_letter_limit > 0 ? conf->dead_letter_limit : d->dead_letter_limit;
     if (!config_enabled(st, s->type->subsys, s->id, &on, e) || !ok || !s->type->check(conf, e))
         return false;
-    if (conf->queue_dir[0] && !queue_dir_make(conf->queue_dir, e))
-        return false;
     s->self = s->type->open(conf, s->id.p, e);
     return s->self != NULL;
 }
@@ -156,13 +154,8 @@ static bool make_sender(struct delivery *d, const struct config_stored *st, stru
     struct sender *s = sender_new(d, d->kv, type, id, n.number);
     s->fingerprint = arena_dup(&s->arena, print);
     add(r, s);
-    if (!configure(d, st, s, &bad)) {
-        s->status = TARGET_BROKEN;
-        (void)snprintf(s->reason, sizeof(s->reason), "%.*s", (int)sizeof(s->reason) - 1, bad.text);
-        log_error(s->label,
-                  "its settings are wrong, nothing is sent; its events are queued until they are right: %s",
-                  bad.text);
-    }
+    if (!configure(d, st, s, &bad))
+        sender_unfit(s, bad.text);
     return true;
 }
 
@@ -275,8 +268,37 @@ static void stop_former(struct delivery *d, const struct roster *before)
         if (!is_in(&d->now, before->senders[i]))
             sender_ask_stop(before->senders[i], deadline);
     for (size_t i = 0; i < before->n_senders; i++)
-        if (!is_in(&d->now, before->senders[i]))
-            sender_join(before->senders[i]);
+        if (!is_in(&d->now, before->senders[i]) && !sender_join(before->senders[i], deadline + LEAVE_MS))
+            log_warn(before->senders[i]->label,
+                     "it does not end: does the disk of its queue_dir hang? Who comes after it waits");
+}
+
+/* Who has the queue of s and has not ended: the sender before it, or one that this one waits for. */
+static struct sender *former_of(const struct delivery *d, const struct roster *before, const struct sender *s)
+{
+    struct sender *from = before ? find(before, s->type, s->id) : NULL;
+    if (from && from->running)
+        return from;
+    for (size_t i = 0; i < d->n_leaving; i++)
+        if (d->leaving[i]->running && d->leaving[i]->number == s->number)
+            return d->leaving[i];
+    return NULL;
+}
+
+bool roster_start(struct delivery *d, const struct roster *before, int64_t span_ms, struct err *e)
+{
+    int64_t until = clock_mono_ms() + span_ms;
+    bool ok = true;
+    for (size_t i = 0; i < d->now.n_senders; i++)
+        if (!before || !is_in(before, d->now.senders[i]))
+            sender_start(d->now.senders[i], former_of(d, before, d->now.senders[i]));
+    for (size_t i = 0; i < d->now.n_senders; i++) {
+        if ((before && is_in(before, d->now.senders[i])) || sender_prepared(d->now.senders[i], until, e))
+            continue;
+        sender_offline(d->now.senders[i], e->text);
+        ok = false;
+    }
+    return ok;
 }
 
 static void inherit(struct sender *s, const struct sender *from)
@@ -294,22 +316,28 @@ static bool begin_new(struct delivery *d, const struct roster *before, struct er
     bool ok = true;
     for (size_t i = 0; i < d->now.n_senders; i++) {
         struct sender *s = d->now.senders[i], *from = find(before, s->type, s->id);
+        if (from && from != s)
+            inherit(s, from);
+        ok = (from == s || sender_load(s, e)) && ok;
+    }
+    ok = roster_start(d, before, REPLACE_MS, e) && ok;
+    for (size_t i = 0; i < d->now.n_senders; i++) {
+        struct sender *s = d->now.senders[i], *from = find(before, s->type, s->id);
         if (from == s)
             continue;
-        if (from)
-            inherit(s, from);
-        if (!queue_dir_take(s, e) || !sender_load(s, e)) {
-            sender_offline(s, e->text);
-            ok = false;
-            continue;
-        }
         log_info(s->label,
                  from ? "its settings have changed, %lld events queued" : "enabled, %lld events queued",
                  (long long)sender_queued(s));
-        if (s->self && d->running)
-            sender_start(s);
+        if (d->running)
+            sender_go(s);
     }
     return ok;
+}
+
+static void leave(struct delivery *d, struct sender *s)
+{
+    d->leaving = x_realloc(d->leaving, (d->n_leaving + 1) * sizeof(struct sender *));
+    d->leaving[d->n_leaving++] = s;
 }
 
 static void free_former(struct delivery *d, struct roster *before)
@@ -320,9 +348,36 @@ static void free_former(struct delivery *d, struct roster *before)
             continue;
         if (!find(&d->now, s->type, s->id))
             log_info(s->label, "not enabled any more, %lld events stay queued", (long long)sender_queued(s));
-        sender_free(s);
+        if (s->running)
+            leave(d, s);
+        else
+            sender_free(s);
     }
     roster_release(before);
+}
+
+static bool is_awaited(const struct delivery *d, const struct sender *s)
+{
+    bool awaited = false;
+    for (size_t i = 0; i < d->now.n_senders; i++)
+        awaited |= atomic_load(&d->now.senders[i]->former) == s;
+    for (size_t i = 0; i < d->n_leaving; i++)
+        awaited |= atomic_load(&d->leaving[i]->former) == s;
+    return awaited;
+}
+
+/* Those that have ended meanwhile. */
+static void free_left(struct delivery *d)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < d->n_leaving; i++) {
+        struct sender *s = d->leaving[i];
+        if (is_awaited(d, s) || !sender_join(s, clock_mono_ms()))
+            d->leaving[kept++] = s;
+        else
+            sender_free(s);
+    }
+    d->n_leaving = kept;
 }
 
 static bool same_senders(const struct roster *a, const struct roster *b)
@@ -345,6 +400,7 @@ static void drop_new(struct delivery *d, struct roster *r)
 static bool reconfigure(struct delivery *d, const struct config_stored *st, struct err *e)
 {
     struct switching w = {.d = d};
+    free_left(d);
     bool ok = roster_make(d, st, &w.next, e);
     if (!ok || same_senders(&d->now, &w.next)) {
         drop_new(d, &w.next);

@@ -205,6 +205,7 @@ static bool load(struct intake *in, struct taken_file *f)
 static void take_wave(struct intake *in, struct taken_file *files, size_t n)
 {
     bool loaded[WAVE] = {false};
+    sender_on_disk(in->s, true); /* anew with each wave */
     for (size_t i = 0; i < n; i++) {
         files[i].intake = in;
         files[i].s = in->s;

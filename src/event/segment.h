@@ -50,6 +50,7 @@
 #define SEGMENT_ROWS     1000
 #define SEGMENT_BYTES    (4u << 20) /* of values; the last one may pass it */
 #define SEGMENT_TEXT_MAX (64u << 20)
+#define SEGMENT_ROW_MAX  (1u << 20) /* of the texts of an event; what is larger is none of ours */
 #define SEGMENT_AFTER_MS 30000
 #define SEGMENT_KEEP     10000
 

@@ -248,5 +248,6 @@ bool segment_line_parse(struct str line, const struct segment_id *is, struct are
     row->stale = stale != 0;
     row->attempts = (uint32_t)attempts;
     out->n = (uint32_t)n;
-    return out->seq >= is->first && out->seq <= is->last;
+    return row->record.n + row->name.n + row->bucket.n + row->key.n <= SEGMENT_ROW_MAX &&
+           out->seq >= is->first && out->seq <= is->last;
 }

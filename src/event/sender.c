@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A sender's life: settings and instance, steps, the thread around them. */
+ * A sender: how it is made and freed, and its steps. (The thread around them: sender_thread.c.) */
 #include "event/sender.h"
 
 #include <stdio.h>
@@ -238,11 +238,18 @@ static int64_t work_step(struct sender *s, int64_t now_ms)
     bool unread = !waits && !queue_fill(s, &e);
     if (unread)
         log_error(s->label, "queued events cannot be read: %s", e.text);
+    if (clock_mono_ms() >= atomic_load(&s->stop_ms)) /* reading took so long that the time is over */
+        return now_ms;
+    if (s->unread && !waits && !unread && !s->send_failed &&
+        !s->broken) /* there may be nothing to send now */
+        sender_online(s);
+    s->unread &= waits || unread;
     int64_t next = now_ms;
     bool worked = s->places ? window_step(s, now_ms, unread) : batch_step(s, now_ms);
     if (!worked && unread) { /* what could be read has been sent */
         s->retry_at_ms = now_ms + BACKOFF_MAX_MS;
         sender_offline(s, e.text);
+        s->unread = true;
     } else if (!worked && !atomic_load(&s->news) && (!s->backlog || s->lane_events >= LANE_EVENTS)) {
         next = idle_step(s, now_ms);
     }
@@ -269,77 +276,4 @@ int64_t sender_step(struct sender *s, int64_t now_ms)
         return next;
     /* Until the target is tried again, its backlog may move. */
     return mover_step(s, now, &moves) && moves < next ? moves : next;
-}
-
-/* --- the thread --------------------------------------------------------------------------------------------------- */
-
-void sender_wake(void *arg)
-{
-    struct sender *s = arg;
-    atomic_fetch_add_explicit(&s->accepted, 1, memory_order_relaxed);
-    if (!atomic_load(&s->want_wake) || !atomic_exchange(&s->want_wake, false))
-        return;
-    atomic_store(&s->news, true);
-    mutex_lock(&s->mutex);
-    cond_broadcast(&s->cond);
-    mutex_unlock(&s->mutex);
-    if (s->places && atomic_load(&s->sending) > 0)
-        s->type->wake(s->self);
-}
-
-/* Waits until `until_ms`, or until there is news when the sender waits for nothing else. False: stop. */
-static bool wait_next(struct sender *s, int64_t until_ms)
-{
-    mutex_lock(&s->mutex);
-    bool deaf = until_ms <= s->retry_at_ms;
-    while (!s->stopping && (deaf || !atomic_load(&s->news)) && clock_mono_ms() < until_ms) {
-        if (until_ms == INT64_MAX)
-            cond_wait(&s->cond, &s->mutex);
-        else
-            (void)cond_wait_until(&s->cond, &s->mutex, until_ms);
-    }
-    bool go_on = !s->stopping;
-    mutex_unlock(&s->mutex);
-    return go_on;
-}
-
-static void *sender_run(void *arg)
-{
-    struct sender *s = arg;
-    int64_t next;
-    do
-        next = sender_step(s, clock_mono_ms());
-    while (wait_next(s, next));
-    if (s->places)
-        window_drain(s);
-    if (s->n_out == 0)
-        (void)segments_clean(s, true);
-    return NULL;
-}
-
-void sender_start(struct sender *s)
-{
-    s->thread = thread_start("sender", sender_run, s);
-    s->running = true;
-}
-
-void sender_ask_stop(struct sender *s, int64_t deadline_ms)
-{
-    atomic_store(&s->stop_ms, deadline_ms);
-    mutex_lock(&s->mutex);
-    s->stopping = true;
-    cond_broadcast(&s->cond);
-    mutex_unlock(&s->mutex);
-    if (s->self && s->type->hasten)
-        s->type->hasten(s->self, deadline_ms);
-    if (s->self && s->type->wake)
-        s->type->wake(s->self);
-}
-
-void sender_join(struct sender *s)
-{
-    if (s->running)
-        thread_join(s->thread);
-    s->running = false;
-    (void)sender_settled(s);
 }

@@ -22,6 +22,7 @@
 #define WINDOW_EVENTS    256
 #define WINDOW_BYTES     (8u << 20)
 #define LANE_EVENTS      (4u << 20) /* over all lanes; beyond it nothing more is read until lanes move */
+#define OUT_EVENTS       2000       /* resolved ones: those of segments that are lost come by the thousand */
 #define PROBE_KEYS       16
 #define REJECTS_TO_BREAK 5
 #define DEAD_FAILURES    10
@@ -144,6 +145,14 @@ struct sender_rate {
     uint64_t n[RATE_SPANS];
 };
 
+/* How far the sender's thread has come before its first step. */
+enum sender_ready {
+    READY_NOT,   /* at work */
+    READY_WAITS, /* for something outside: status and reason say for what */
+    READY,
+    READY_FAILED /* the store cannot be read or changed; it sends nothing */
+};
+
 struct sender {
     /* fixed once opened */
     struct delivery *delivery;
@@ -172,6 +181,7 @@ struct sender {
     int64_t retry_at_ms, last_work_ms;
     uint64_t scan_next, cursor, oks, rng;
     bool backlog; /* more rows were there than fitted */
+    bool unread;  /* it is offline because queued events could not be read */
     bool thin;    /* the last batch was not full */
     struct queued window[WINDOW_EVENTS];
     size_t n_window, window_bytes;
@@ -204,10 +214,16 @@ struct sender {
     _Atomic uint64_t accepted, sent, retries, rejected, dropped;
     _Atomic unsigned sending; /* events that are with the target now */
     _Atomic int64_t stop_ms;  /* steady ms by which a call has to end; INT64_MAX: no stop */
+    _Atomic int64_t disk_ms;  /* since when a call to the disk of a queue_dir is under way; 0: none */
+    _Atomic(struct sender *)
+        former; /* who had the queue and has not ended yet; it stays until this is NULL */
 
     struct mutex mutex; /* RANK_SENDER; for what follows */
     struct cond cond;
     bool stopping, removing, remove_failed;
+    bool go, ended; /* steps may begin; the thread touches nothing any more */
+    enum sender_ready ready;
+    struct err failure; /* READY_FAILED */
     enum target_status status;
     char reason[300], last_error[300];
     int64_t since_ns, last_error_ns; /* wall clock: of the status; of the last error */
@@ -217,10 +233,10 @@ struct sender {
     pthread_t thread;
 };
 
-/* --- sender.c: life and steps */
+/* --- sender.c: made, freed, and steps */
 struct sender *sender_new(struct delivery *d, struct kv *kv, const struct target_type *type, struct str id,
                           uint32_t number);
-/* Reads cursor and counters; after the files of queue_dir were taken in. False: the rows cannot be read. */
+/* Reads cursor and counters, again after files of queue_dir were taken in. False: the rows cannot be read. */
 bool sender_load(struct sender *s, struct err *e);
 void sender_free(struct sender *s);
 /* One step at `now`; returns when the next one is due (steady ms, INT64_MAX: when a commit wakes it). */
@@ -231,15 +247,31 @@ bool sender_settled(struct sender *s);
 struct event_ref sender_ref(const struct picked *p, char *why);
 /* When a call that may take span_ms has to end, which is earlier when the sender stops. */
 int64_t sender_deadline(struct sender *s, int64_t now_ms, int64_t span_ms);
-void sender_start(struct sender *s);
-void sender_ask_stop(struct sender *s, int64_t deadline_ms);
-void sender_join(struct sender *s);
-/* For kv_txn_on_commit, once per event that was queued; arg is the sender. */
-void sender_wake(void *arg);
 /* How long to wait after `fails` failures in a row: 0.1 s up to a bound that doubles to 30 s, at random. */
 int64_t sender_backoff(struct sender *s, unsigned fails, int64_t retry_after_ms);
 
+/* --- sender_thread.c: the thread
+ * Whatever looks at a queue_dir is done in it, from the first to the last: the disk of one may hang, which must hold up
+ * nobody but its own target. */
+
+/* Starts the thread, which makes the queue ready: waits until `former` (NULL: nobody), the sender that had it before, has
+ * ended, which it may be kept from by its disk; removes files of segments that nothing needs, makes the queue_dir, takes in
+ * the files of a MinIO, loads. Then it waits for sender_go, or ends when the settings are wrong. After sender_load. */
+void sender_start(struct sender *s, struct sender *former);
+/* Waits until that is done or cannot be done yet, at most until then (steady ms). False and err: the store has failed. */
+bool sender_prepared(struct sender *s, int64_t until_ms, struct err *e);
+void sender_go(struct sender *s);
+void sender_ask_stop(struct sender *s, int64_t deadline_ms);
+/* Waits for the end of the thread. False: it has not ended by then (steady ms); so it stays, and has to be joined again. */
+bool sender_join(struct sender *s, int64_t until_ms);
+/* For kv_txn_on_commit, once per event that was queued; arg is the sender. */
+void sender_wake(void *arg);
+/* Around calls that go to the disk of a queue_dir, so that it is seen when they do not return. The sender's thread. */
+void sender_on_disk(struct sender *s, bool begins);
+
 /* --- sender_state.c: what others see */
+/* Settings, or what they name, cannot be used: nothing is sent until they can. */
+void sender_unfit(struct sender *s, const char *reason);
 void sender_offline(struct sender *s, const char *reason);
 void sender_online(struct sender *s);
 /* what: in the log, before the reason: "it refuses every event: ". */
@@ -292,8 +324,8 @@ void segment_resolved(struct sender *s, const struct resolved *r); /* it is in t
 void segments_changes(struct sender *s);
 /* Removes the files that are not needed any more, when they are many or `all`. Waits for a removal. */
 bool segments_clean(struct sender *s, bool all);
-/* Before any sender: files that nothing needs, by their rows. Errors of the store only. */
-bool segments_clean_start(struct kv *kv, struct err *e);
+/* Before the first step: files of the target that nothing needs, by their rows. Errors of the store only. */
+bool segments_clean_start(struct sender *s, struct err *e);
 void segments_release(struct sender *s);
 
 /* --- sender_move.c */

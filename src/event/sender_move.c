@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/crash.h"
@@ -121,12 +122,21 @@ static bool move_txn(struct kv_txn *t, void *ctx)
     return true;
 }
 
-/* A folder that held segments and is gone is not made again: its disk may be missing, and an empty folder would mean that its
+static bool has_segments(const struct sender *s)
+{
+    int64_t n[KV_COUNTERS];
+    struct row_key k = segment_counter_key(s->number);
+    return !kv_counters(s->kv, row_key_str(&k), n, NULL) || n[1] != 0;
+}
+
+/* A folder that holds segments and is gone is not made again: its disk may be missing, and an empty folder would mean that its
  * events are given up. */
 static bool prepare(struct move *m, struct err *e)
 {
     struct mover *v = &m->s->mover;
     int64_t room;
+    v->folder_used = v->folder_used && has_segments(m->s);
+    v->folder_made = v->folder_made && access(m->folder, F_OK) == 0;
     if (!v->folder_made && !v->folder_used) {
         if (!segment_folder_make(m->folder, e))
             return false;
@@ -231,7 +241,9 @@ static enum moved step(struct sender *s, struct err *e)
     buf_init(&m->text, SEGMENT_TEXT_MAX);
     (void)snprintf(m->folder, sizeof(m->folder), "%s/belfry-%s-%.*s", s->conf->queue_dir, s->type->name,
                    STR_FMT(s->id));
+    sender_on_disk(s, true);
     enum moved r = move_one(m, e);
+    sender_on_disk(s, false);
     if (r != STORE_FAILED)
         tell(s, m, r == MOVE_FAILED ? e : NULL);
     buf_release(&m->text);

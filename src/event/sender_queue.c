@@ -134,7 +134,10 @@ static void resolve_damaged(struct sender *s, struct picked *p)
 /* The same of an event in a segment. */
 static enum kv_result lane_load_segment(struct sender *s, struct lane *l, struct segment *g, struct err *e)
 {
-    switch (segment_event(s, g, l->seqs[l->at], &l->head, e)) {
+    sender_on_disk(s, true);
+    enum segment_result r = segment_event(s, g, l->seqs[l->at], &l->head, e);
+    sender_on_disk(s, false);
+    switch (r) {
     case SEGMENT_OK:
         return KV_FOUND;
     case SEGMENT_GONE:
@@ -193,7 +196,8 @@ void queue_take(struct sender *s, uint64_t seq, struct str value, struct segment
 
 bool queue_has_room(const struct sender *s)
 {
-    return s->n_window < WINDOW_EVENTS && s->window_bytes < WINDOW_BYTES && s->lane_events < LANE_EVENTS;
+    return s->n_window < WINDOW_EVENTS && s->window_bytes < WINDOW_BYTES && s->lane_events < LANE_EVENTS &&
+           s->n_out < OUT_EVENTS;
 }
 
 /* A row that the scan has reached: an event, or a segment. False and err: that cannot be read now. */
@@ -205,7 +209,10 @@ static bool take_row(struct sender *s, struct kv_scan *scan, uint64_t seq, struc
         return true;
     }
     uint64_t last;
-    if (!segment_open(s, seq, value, &last, e))
+    sender_on_disk(s, true);
+    bool opened = segment_open(s, seq, value, &last, e);
+    sender_on_disk(s, false);
+    if (!opened)
         return false;
     s->scan_next = last + 1;
     struct row_key next = outbox_key(s->number, s->scan_next);

@@ -166,7 +166,7 @@ bool segment_next(struct sender *s)
     uint32_t n = s->reading_n++;
     struct str line, rest = str_from(buf_view(&s->text), g->at[n]);
     struct buf value;
-    buf_init(&value, KV_TXN_BYTES);
+    buf_init(&value, SEGMENT_ROW_MAX + 256);
     (void)str_cut(&rest, '\n', &line);
     BUG_ON(!line_value(g, line, &value)); /* it was parsed before, out of the same memory */
     queue_take(s, g->seqs[n], buf_view(&value), g, n);
@@ -208,7 +208,7 @@ enum segment_result segment_event(struct sender *s, struct segment *g, uint64_t 
         return SEGMENT_GONE;
     struct buf line, value;
     buf_init(&line, SEGMENT_TEXT_MAX + (1u << 20));
-    buf_init(&value, KV_TXN_BYTES);
+    buf_init(&value, SEGMENT_ROW_MAX + 256);
     enum segment_result r = segment_file_line(g->path, g->at[n], &line, e);
     if (r == SEGMENT_OK && line_value(g, buf_view(&line), &value)) {
         BUG_ON(!queued_load(out, seq, buf_view(&value)));
@@ -368,7 +368,10 @@ bool segments_clean(struct sender *s, bool all)
 {
     if (s->n_spent < (all ? 1 : CLEAN_AT))
         return true;
-    if (!sender_settled(s) || !clean(s->kv, s->label, s->number, s->spent, s->n_spent))
+    sender_on_disk(s, true);
+    bool ok = sender_settled(s) && clean(s->kv, s->label, s->number, s->spent, s->n_spent);
+    sender_on_disk(s, false);
+    if (!ok)
         return false;
     for (size_t i = 0; i < s->n_spent; i++)
         free(s->spent[i].path);
@@ -376,9 +379,10 @@ bool segments_clean(struct sender *s, bool all)
     return true;
 }
 
-bool segments_clean_start(struct kv *kv, struct err *e)
+bool segments_clean_start(struct sender *s, struct err *e)
 {
-    struct kv_scan *scan = kv_scan_open(kv, KV_META, SEGMENT_FILE_FIRST, SEGMENT_FILE_END);
+    struct row_key first = segment_file_key(s->number, 0), end = segment_file_key(s->number + 1, 0);
+    struct kv_scan *scan = kv_scan_open(s->kv, KV_META, row_key_str(&first), row_key_str(&end));
     struct str key, value;
     bool ok = true;
     while (ok && kv_scan_next(scan, &key, &value)) {
@@ -389,7 +393,7 @@ bool segments_clean_start(struct kv *kv, struct err *e)
             value.p[0] != '/')
             continue;
         one.path = str_dupz(value);
-        ok = clean(kv, "event", target, &one, 1) || err_set(e, "the store takes no changes");
+        ok = clean(s->kv, s->label, target, &one, 1) || err_set(e, "the store takes no changes");
         free(one.path);
     }
     ok = ok && !kv_scan_failed(scan, e);

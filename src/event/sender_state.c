@@ -71,6 +71,14 @@ void sender_offline(struct sender *s, const char *reason)
                  (long long)sender_queued(s));
 }
 
+void sender_unfit(struct sender *s, const char *reason)
+{
+    (void)set_status(s, TARGET_BROKEN, reason);
+    log_error(s->label,
+              "its settings are wrong, nothing is sent; its events are queued until they are right: %s",
+              reason);
+}
+
 void sender_online(struct sender *s)
 {
     mover_online(s);

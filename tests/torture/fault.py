@@ -13,8 +13,8 @@ from kill.run import IN_FLIGHT, KillRun, behave
 from support.rawhttp import ConnectionEnded
 from support.wait import SCALE, wait_for
 
-SYNC, WRITE, READ, OPEN, ACCEPT, SOCKET, ALLOC, CREATE = 1, 2, 4, 8, 16, 32, 64, 128
-SHORT, EVER = 0, 0xFFFFFFFF
+SYNC, WRITE, READ, OPEN, ACCEPT, SOCKET, ALLOC, CREATE, PATH = 1, 2, 4, 8, 16, 32, 64, 128, 256
+SHORT, HANG, EVER = 0, 4096, 0xFFFFFFFF
 PROBE = b"probe " * 10_000                              # of an object that is never changed: a file
 RULE, RULES, HEAD = struct.Struct("<IiIIII104s"), 8, 128
 

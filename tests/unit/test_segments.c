@@ -139,8 +139,8 @@ static void restart(struct files *f)
 {
     struct err e = {0};
     bench_stop(f->b);
-    assert_true(segments_clean_start(f->b->kv, &e));
     begin(f);
+    assert_true(segments_clean_start(f->b->s, &e));
 }
 
 static int setup(void **state)
@@ -488,6 +488,100 @@ static void test_given_up(void **state)
     all_well(f, (unsigned)(1000 - n));
 }
 
+/* Its folder was away, and then what was in it is given up: nothing is left to be sent, and nothing is wrong any more. */
+static void test_all_given_up(void **state)
+{
+    struct files *f = *state;
+    struct bench *b = f->b;
+    restart(f);
+    b->s->limits.keep = 0;
+    b->fake.down = true;
+    for (unsigned i = 0; i < 100; i++)
+        assert_true(put(b, i % 9));
+    run_for(b, 120000);
+    assert_int_equal(in_files(b), 100);
+    restart(f);
+    b->fake.down = false;
+    (void)each_file(f, remove_path);
+    assert_int_equal(rmdir(f->folder), 0);
+    run_for(b, 120000);
+    assert_int_equal(b->s->status, TARGET_OFFLINE);
+    assert_int_equal(mkdir(f->folder, 0700), 0);
+    run_for(b, 120000);
+    assert_int_equal(lost(b), 100);
+    assert_int_equal(b->s->status, TARGET_ONLINE);
+    assert_string_equal(b->s->reason, "");
+    all_well(f, 0);
+}
+
+/* However many events are lost at once, they are taken out of the rows as they are found. */
+static void test_many_given_up(void **state)
+{
+    struct files *f = *state;
+    struct bench *b = f->b;
+    backlog(f, 6000, 9);
+    int64_t n = in_files(b);
+    (void)each_file(f, remove_path);
+    run_for(b, 120000);
+    assert_int_equal(lost(b), n);
+    assert_true(b->s->cap_out <= 4096);
+    all_well(f, (unsigned)(6000 - n));
+}
+
+/* A folder of which nothing is left is made again: there is nothing in it to be missed. */
+static void test_folder_made_again(void **state)
+{
+    struct files *f = *state;
+    struct bench *b = f->b;
+    backlog(f, 1000, 9);
+    run_for(b, 120000);
+    all_well(f, 1000);
+    assert_int_equal(rmdir(f->folder), 0);
+    b->fake.down = true;
+    for (unsigned i = 0; i < 1000; i++)
+        assert_true(put(b, i % 9));
+    run_for(b, 120000);
+    assert_true(in_files(b) > 500);
+    b->fake.down = false;
+    run_for(b, 120000);
+    all_well(f, 2000);
+}
+
+/* A line that is good by its sum, and larger than any row: somebody made it. */
+static void make_huge(const char *path)
+{
+    struct segment_id is;
+    struct buf b, record;
+    struct outbox_row row = {.name = STR("s3:ObjectCreated:Put"), .bucket = STR("b"), .key = STR("k")};
+    assert_int_equal(sscanf(strrchr(path, '/') + 1, "%16lx-%16lx-%16lx", &is.first, &is.last, &is.id), 3);
+    buf_init(&record, 8u << 20);
+    buf_init(&b, 8u << 20);
+    buf_puts(&record, "{\"a\":\"");
+    memset(buf_reserve(&record, 2u << 20), 'x', 2u << 20);
+    record.len += 2u << 20;
+    buf_puts(&record, "\"}");
+    row.record = buf_view(&record);
+    segment_line(&b, &is, 0, is.first, &row);
+    assert_false(b.failed);
+    FILE *file = fopen(path, "w");
+    assert_int_equal(fwrite(b.p, 1, b.len, file), b.len);
+    assert_int_equal(fclose(file), 0);
+    buf_release(&b);
+    buf_release(&record);
+}
+
+static void test_huge_line(void **state)
+{
+    struct files *f = *state;
+    struct bench *b = f->b;
+    backlog(f, 1000, 9);
+    int64_t n = in_files(b);
+    (void)each_file(f, make_huge);
+    run_for(b, 120000);
+    assert_int_equal(lost(b), n);
+    all_well(f, (unsigned)(1000 - n));
+}
+
 /* A file that is removed while keys of it wait in lanes. */
 static void test_removed_in_use(void **state)
 {
@@ -613,12 +707,12 @@ static void test_left_behind(void **state)
     int fd = open(path, O_CREAT | O_WRONLY, 0600);
     (void)close(fd);
     assert_int_equal(kv_commit_wait(f->b->kv, name_txn, &n, 0), KV_COMMITTED);
-    assert_true(segments_clean_start(f->b->kv, &e));
+    assert_true(segments_clean_start(f->b->s, &e));
     assert_int_equal(each_file(f, NULL), 0);
     assert_int_equal(named_files(f->b), 0);
     (void)snprintf(path, sizeof(path), "%s/away/half.jsonl", f->folder);
     assert_int_equal(kv_commit_wait(f->b->kv, name_txn, &n, 0), KV_COMMITTED);
-    assert_true(segments_clean_start(f->b->kv, &e));
+    assert_true(segments_clean_start(f->b->s, &e));
     assert_int_equal(named_files(f->b), 1);
 }
 
@@ -626,12 +720,13 @@ int main(void)
 {
 #define WITH_FILES(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lines),    cmocka_unit_test(test_flips),  cmocka_unit_test(test_rows),
-        WITH_FILES(test_there_and_back), WITH_FILES(test_not_yet),      WITH_FILES(test_restarts),
-        WITH_FILES(test_again),          WITH_FILES(test_lanes),        WITH_FILES(test_dead_letters),
-        WITH_FILES(test_damage),         WITH_FILES(test_folder_away),  WITH_FILES(test_given_up),
-        WITH_FILES(test_removed_in_use), WITH_FILES(test_cannot_write), WITH_FILES(test_reserve),
-        WITH_FILES(test_left_behind),    WITH_FILES(test_taken_in),
+        cmocka_unit_test(test_lines),    cmocka_unit_test(test_flips),   cmocka_unit_test(test_rows),
+        WITH_FILES(test_there_and_back), WITH_FILES(test_not_yet),       WITH_FILES(test_restarts),
+        WITH_FILES(test_again),          WITH_FILES(test_lanes),         WITH_FILES(test_dead_letters),
+        WITH_FILES(test_damage),         WITH_FILES(test_folder_away),   WITH_FILES(test_given_up),
+        WITH_FILES(test_removed_in_use), WITH_FILES(test_cannot_write),  WITH_FILES(test_reserve),
+        WITH_FILES(test_left_behind),    WITH_FILES(test_taken_in),      WITH_FILES(test_all_given_up),
+        WITH_FILES(test_huge_line),      WITH_FILES(test_many_given_up), WITH_FILES(test_folder_made_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

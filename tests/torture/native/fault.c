@@ -3,7 +3,8 @@
  * A preloaded library that makes calls fail. The rules lie in a file that the test maps too ($BELFRY_FAULT), so they can be
  * changed while the program runs, and the test sees how often each has struck. fault.py is the other side.
  *
- * A rule names calls, a pattern (fnmatch) and what happens: of the calls that match, `skip` pass, then `times` fail. The
+ * A rule names calls, a pattern (fnmatch) and what happens: of the calls that match, `skip` pass, then `times` fail (or hang,
+ * as on a network disk that is gone, until the rule is taken back). The
  * pattern is held against the path of the file; of sockets against "socket"; of allocations against the thread's name. Under
  * a sanitizer its own allocator comes first, so allocations do not fail there. */
 #include <errno.h>
@@ -21,6 +22,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 enum op {
@@ -31,13 +33,14 @@ enum op {
     OP_ACCEPT = 16,
     OP_SOCKET = 32,
     OP_ALLOC = 64,
-    OP_CREATE = 128
+    OP_CREATE = 128,
+    OP_PATH = 256 /* what takes a path and gives no descriptor; only hangs */
 };
-enum { RULES = 8, PATTERN = 104, SHORT = 0 };
+enum { RULES = 8, PATTERN = 104, SHORT = 0, HANG = 4096 };
 
 struct rule {
     _Atomic uint32_t ops; /* 0: not in use; written last */
-    int32_t error;        /* errno; SHORT: half of it is done, at least one byte */
+    int32_t error;        /* errno; SHORT: half of it is done, at least one byte; HANG */
     uint32_t skip, times;
     _Atomic uint32_t seen, hits;
     char pattern[PATTERN];
@@ -68,6 +71,13 @@ static bool wanted(unsigned op)
     return atomic_load_explicit(&control->ops, memory_order_relaxed) & op;
 }
 
+static void hang(const struct rule *r, unsigned op)
+{
+    struct timespec moment = {.tv_nsec = 10000000};
+    while (atomic_load(&r->ops) & op && atomic_load(&control->ops) & op)
+        (void)nanosleep(&moment, NULL);
+}
+
 /* 0: nothing happens; an errno; -1: short. */
 static int struck(unsigned op, const char *what)
 {
@@ -78,6 +88,10 @@ static int struck(unsigned op, const char *what)
         if (n < r->skip || n - r->skip >= r->times)
             continue;
         atomic_fetch_add(&r->hits, 1);
+        if (r->error == HANG) {
+            hang(r, op);
+            return 0;
+        }
         return r->error == SHORT ? -1 : r->error;
     }
     return 0;
@@ -287,6 +301,50 @@ int __openat64_2(int dir, const char *path, int flags)
 {
     return open_or_fail(dir, path, flags, 0);
 }
+
+/* --- paths --- */
+
+static void path_call(int dir, const char *path)
+{
+    if (!wanted(OP_PATH))
+        return;
+    char link[32], at[1024];
+    long n = 0;
+    if (dir != AT_FDCWD && path[0] != '/') {
+        (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", dir);
+        n = syscall(SYS_readlinkat, AT_FDCWD, link, at, sizeof(at) / 2);
+        n = n < 0 ? 0 : n;
+        at[n++] = '/';
+    }
+    (void)snprintf(at + n, sizeof(at) - (size_t)n, "%s", path);
+    (void)struck(OP_PATH, at);
+}
+
+int mkdir(const char *path, mode_t mode)
+{
+    path_call(AT_FDCWD, path);
+    return (int)syscall(SYS_mkdirat, AT_FDCWD, path, mode);
+}
+
+int access(const char *path, int how)
+{
+    path_call(AT_FDCWD, path);
+    return (int)syscall(SYS_faccessat, AT_FDCWD, path, how);
+}
+
+int unlink(const char *path)
+{
+    path_call(AT_FDCWD, path);
+    return (int)syscall(SYS_unlinkat, AT_FDCWD, path, 0);
+}
+
+int unlinkat(int dir, const char *path, int flags)
+{
+    path_call(dir, path);
+    return (int)syscall(SYS_unlinkat, dir, path, flags);
+}
+
+/* --- sockets --- */
 
 int accept4(int fd, struct sockaddr *a, socklen_t *n, int flags)
 {

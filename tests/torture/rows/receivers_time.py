@@ -51,7 +51,8 @@ class Window:
 def speed(ctx):
     """For each fault: pairs of windows, without and with it; their medians are compared."""
     for _ in ctx.rounds():
-        for fault in (f for f in FAULTS if (f.kind, f.name) in TIMED):
+        named = os.environ.get("BELFRY_FAULT")
+        for fault in (f for f in FAULTS if f"{f.kind}, {f.name}" == named or (not named and (f.kind, f.name) in TIMED)):
             stage = Stage(ctx, f"{ctx.directory}/{fault.kind}-{fault.name.replace(' ', '-')}", fault)
             stage.good.work = False
             try:
@@ -132,7 +133,9 @@ def minute(ctx):
     """All of them at once: each waits nearly all of its time."""
     for _ in ctx.rounds():
         shared = Shared(ctx)
-        threads = [threading.Thread(target=guarded, args=(shared, i, f)) for i, f in enumerate(LONG)]
+        named = os.environ.get("BELFRY_FAULT")
+        threads = [threading.Thread(target=guarded, args=(shared, i, f)) for i, f in enumerate(LONG)
+                   if not named or f"{f.kind}, {f.name}" == named]
         for t in threads:
             t.start()
         for t in threads:

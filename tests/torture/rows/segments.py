@@ -50,7 +50,7 @@ class Backlog:
         self.lock = threading.Lock()
 
     def begin(self):
-        os.makedirs(self.directory)
+        os.makedirs(self.directory, exist_ok=True)
         self.server.start()
         self.server.s3.make_bucket(BUCKET)
         rules = [rule(arn(1, "redis"), "s3:ObjectCreated:*", "s3:ObjectRemoved:*")]
