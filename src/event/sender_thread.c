@@ -81,8 +81,10 @@ static bool make_queue_dir(struct sender *s)
             sender_unfit(s, e.text);
         told = true;
         (void)set_ready(s, READY_WAITS, NULL);
+        sender_on_disk(s, false);
         if (!pause_ms(s, AGAIN_MS))
             return false;
+        sender_on_disk(s, true);
     }
     if (told)
         sender_offline(s, "its queue_dir is there now; not connected yet");
