@@ -480,6 +480,9 @@ def saying(text):
     return begin, end
 
 
+BUSY = b"-BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.\r\n"
+
+
 def store(name, expected, fault, **kw):
     return Fault("redis", name, expected, *fault, **kw)
 
@@ -500,6 +503,7 @@ STORES = [
     store("is out of memory", KEPT, (asks(("CONFIG", "SET", "maxmemory", 1)), asks(("CONFIG", "SET", "maxmemory", 0)))),
     store("became a replica", KEPT, (asks(("REPLICAOF", "127.0.0.1", 1)), asks(("REPLICAOF", "NO", "ONE")))),
     store("is busy", KEPT, (run_script, kill_script)),
+    store("says that it is busy", KEPT, saying(BUSY)),
     store("has another kind of value there", KEPT, (lambda s: asks(("RENAMENX", "events", "kept"), ("SET", "events", "x"))(s),
                                                     asks(("DEL", "events"), ("RENAME", "kept", "events")))),
     store("moves to another address", "found there with the next connection; repeats of what was in flight", (move_away, nothing),
