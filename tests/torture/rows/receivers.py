@@ -399,7 +399,9 @@ HOOKS = [
     hook("closes one key's", "only that key waits", answers(only(HANGING, CLOSE_UNANSWERED)), own_way=True),
     hook("answers garbage", KEPT, answers(lambda p: GARBAGE)),
     hook("answers twice", "the second answer counts for nothing; each event once", answers(lambda p: Answer(twice=True))),
-    hook("answers unasked", "what was not asked for counts for nothing", answers(lambda p: Raw(unasked, True))),
+    # The word may meet a request that is on its way already: its answer is not known then, each time.
+    hook("answers unasked", "what was not asked for counts for nothing; repeats of what it met on the way, each time",
+         answers(lambda p: Raw(unasked, True)), repeats=10),
     hook("answers late", "waited for, each event once", wired("late")),
     hook("answers after the deadline", "tried again after a minute; repeats of what was in flight", wired("drop"), wait=150,
          slow=True),
