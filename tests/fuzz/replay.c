@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Runs a fuzz target over a folder of inputs, without libFuzzer: the corpus as an ordinary test, in every
- * build. Each input is handed over in a block of exactly its size, so that ASan sees a read beyond its end.
+ * Runs a fuzz target over folders of inputs, without libFuzzer: the corpus as an ordinary test, in every build.
+ *     fuzz_replay TARGET FOLDER...
+ * Each input is handed over in a block of exactly its size, so that ASan sees a read beyond its end. FUZZ_TARGETS, from
+ * meson.build, is X(name) of each target; the entry point of fuzz_NAME.c is called fuzz_NAME here.
  */
 #include <dirent.h>
 #include <stdbool.h>
@@ -11,9 +13,30 @@
 #include <string.h>
 #include <sys/stat.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+typedef int target_fn(const uint8_t *data, size_t size);
 
-static void run_one(const uint8_t *data, size_t size)
+#define X(name) target_fn fuzz_##name;
+FUZZ_TARGETS
+#undef X
+
+static const struct {
+    const char *name;
+    target_fn *run;
+} targets[] = {
+#define X(name) {#name, fuzz_##name},
+    FUZZ_TARGETS
+#undef X
+};
+
+static target_fn *find_target(const char *name)
+{
+    for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++)
+        if (!strcmp(targets[i].name, name))
+            return targets[i].run;
+    return NULL;
+}
+
+static void run_one(target_fn *target, const uint8_t *data, size_t size)
 {
     uint8_t *copy = malloc(size ? size : 1);
 
@@ -21,7 +44,7 @@ static void run_one(const uint8_t *data, size_t size)
         abort();
     if (size)
         memcpy(copy, data, size);
-    LLVMFuzzerTestOneInput(copy, size);
+    target(copy, size);
     free(copy);
 }
 
@@ -37,7 +60,7 @@ static uint8_t *read_all(FILE *f, size_t size)
 }
 
 /* False when the file cannot be read; what is not a regular file is passed over. */
-static bool run_file(const char *path, unsigned *count)
+static bool run_file(target_fn *target, const char *path, unsigned *count)
 {
     struct stat st;
     FILE *f = fopen(path, "rb");
@@ -53,7 +76,7 @@ static bool run_file(const char *path, unsigned *count)
     data = read_all(f, (size_t)st.st_size);
     if (!data)
         goto out;
-    run_one(data, (size_t)st.st_size);
+    run_one(target, data, (size_t)st.st_size);
     ++*count;
     ok = true;
 out:
@@ -65,7 +88,7 @@ out:
     return ok;
 }
 
-static bool run_folder(const char *folder, unsigned *count)
+static bool run_folder(target_fn *target, const char *folder, unsigned *count)
 {
     char path[4096];
     DIR *dir = opendir(folder);
@@ -79,7 +102,7 @@ static bool run_folder(const char *folder, unsigned *count)
         if (e->d_name[0] == '.')
             continue;
         ok = snprintf(path, sizeof(path), "%s/%s", folder, e->d_name) < (int)sizeof(path) &&
-             run_file(path, count);
+             run_file(target, path, count);
     }
     closedir(dir);
     return ok;
@@ -87,11 +110,16 @@ static bool run_folder(const char *folder, unsigned *count)
 
 int main(int argc, char **argv)
 {
+    target_fn *target = argc > 1 ? find_target(argv[1]) : NULL;
     unsigned count = 0;
 
-    run_one((const uint8_t *)"", 0);
-    for (int i = 1; i < argc; i++)
-        if (!run_folder(argv[i], &count))
+    if (!target) {
+        fprintf(stderr, "usage: fuzz_replay TARGET FOLDER...\n");
+        return 2;
+    }
+    run_one(target, (const uint8_t *)"", 0);
+    for (int i = 2; i < argc; i++)
+        if (!run_folder(target, argv[i], &count))
             return 1;
     printf("%u inputs\n", count);
     if (!count)
