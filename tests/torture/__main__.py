@@ -12,6 +12,7 @@ again with the same SEED only the others are tried. It ends with a table of all.
 Ends with 0 only when every row is well (with MUTATE: when every mutation was noticed).
 """
 import argparse
+import contextlib
 import importlib
 import json
 import os
@@ -34,6 +35,19 @@ def all_rows():
     for m in sorted(m.name for m in pkgutil.iter_modules(rows.__path__)):
         found += importlib.import_module(f"torture.rows.{m}").ROWS
     return found
+
+
+@contextlib.contextmanager
+def measuring(timed):
+    """While it lasts, the file that $BELFRY_MEASURING names tells others that they would disturb."""
+    path = os.environ.get("BELFRY_MEASURING") if timed else None
+    if path:
+        open(path, "w", encoding="ascii").close()
+    try:
+        yield
+    finally:
+        if path:
+            os.remove(path)
 
 
 class Run:
@@ -79,7 +93,8 @@ class Run:
             ctx = Context(row, self.args.seed, seconds, binary, directory, write,
                           again or (saved["rounds"] + 1 if saved else 1), outcome, None if alone else self.save, bool(mutant))
             try:
-                row.run(ctx)
+                with measuring(row.timed):
+                    row.run(ctx)
             except Exception as e:                          # noqa: BLE001 - a fault of the harness is no success
                 import traceback
                 write(traceback.format_exc())

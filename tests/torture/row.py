@@ -17,11 +17,12 @@ class Row:
               of the server and one round); once: seconds a row needs that has a fixed course instead of rounds (then
               ctx.rounds() gives one round)
     short     whether the form inside `make test` has it
+    timed     whether it judges how long something takes: scripts/test computes nothing else meanwhile
     """
 
-    def __init__(self, name, fault, expected, run, share=1.0, least=5, once=None, short=True):
+    def __init__(self, name, fault, expected, run, share=1.0, least=5, once=None, short=True, timed=False):
         self.name, self.fault, self.expected, self.run = name, fault, expected, run
-        self.share, self.least, self.once, self.short = share, least, once, short
+        self.share, self.least, self.once, self.short, self.timed = share, least, once, short, timed
 
 
 class Outcome:

@@ -242,6 +242,6 @@ ROWS = [
     Row("buckets", "10,000 buckets, 1,000 rules", "with 10,000 buckets that have a rule each (400 when the row has less than 60 s): "
         "ready within 1 s, all listed within 1 s, all metrics within 3 s, at most 2 KiB of memory for each; a PUT takes what it "
         "takes in a server with a single bucket (median, within half as much again); so it does in a bucket with 1,000 rules",
-        buckets, least=5),
+        buckets, least=5, timed=True),
     Row("listeners", "1,000 listeners, 10 not reading", "the p99 of PUT stays within 2.5 times that of the same run without them; "
-        "none is ended, and SIGTERM ends the server with all of them there", listeners, least=7, short=False)]
+        "none is ended, and SIGTERM ends the server with all of them there", listeners, least=7, short=False, timed=True)]

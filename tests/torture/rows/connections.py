@@ -238,4 +238,4 @@ ROWS = [Row("connections", "2,000 connections, most of them idle", "1,500 idle c
             "same run without them; each is ended in its time (docs/running.md), the dripping ones with an error; an idle one "
             "takes less than 8 KiB, with TLS 64 KiB. Beyond what the limit of descriptors allows, new connections are told 503 "
             "and the log says so; those from before, and the store, go on. SIGTERM ends the server cleanly with all of them open",
-            connections, share=4, least=12)]
+            connections, share=4, least=12, timed=True)]

@@ -218,4 +218,4 @@ def full_load(ctx):
 ROWS = [Row("full-load", "full load for long", "with PUT, GET, DELETE, uploads in parts, copies, tags, listeners and buckets that "
             "come and go, and rules to a webhook and a Redis: no request fails; after a warm-up of a third resident memory, "
             "descriptors and disk (log, rows, bodies) stay flat: for less than 10 minutes within half as much again, otherwise "
-            "by the growth an hour; drawn in build/torture/SEED/full-load-N.svg", full_load, share=4, least=7)]
+            "by the growth an hour; drawn in build/torture/SEED/full-load-N.svg", full_load, share=4, least=7, timed=True)]

@@ -162,4 +162,4 @@ def restart(ctx):
 ROWS = [Row("restart", "restart with a full queue", "with 1,000,000 objects and as many events queued (20,000 when the row has "
             "less than 90 s): ready within 1 s after a clean stop, after an end that leaves a log to replay and after SIGKILL "
             "under load; the first delivery within 0.5 s of ready; nothing lost; a page of a listing within 0.25 s meanwhile; "
-            "belfry check finds nothing and tells its progress", restart, share=2, least=4)]
+            "belfry check finds nothing and tells its progress", restart, share=2, least=4, timed=True)]

@@ -459,7 +459,7 @@ ROWS = [
         "and delivery as if it were not, nothing twice; the store's space comes back; no file is left behind", outage,
         share=2, least=12),
     Row("segments-pace", "drain: segments against rows", "out of files a backlog drains about as fast as out of rows", pace,
-        share=1.5, least=12, short=False),
+        share=1.5, least=12, short=False, timed=True),
     Row("segments-kills", "SIGKILL while moving and draining", "nothing lost, order kept, repeats only of what was in flight, no "
         "file left behind, belfry check finds nothing", kills, share=2, least=8),
     Row("segments-damage", "segments removed, cut, flipped", "exactly the events of those lines are lost; log, status and belfry "
