@@ -11,6 +11,14 @@ from support.receiver import Receiver, webhook_env
 from support.server import Server, binary
 
 _numbers = itertools.count()
+# Modules that take longest, the longest first: they begin before all others, so that none is left alone at the end.
+LONGEST = ("test_redis_faults", "test_events_delivery", "test_config_mc", "test_s3_multipart_more", "test_clients_awscli",
+           "test_events_webhook", "test_admin_config", "test_redis", "test_listen_history", "test_storage", "test_server")
+
+
+def pytest_collection_modifyitems(items):
+    place = {name: n for n, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(place)))
 
 
 def pytest_configure(config):
