@@ -1,18 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Redis' row in the table of targets, and its keys. */
+#include "target/keys.h"
 #include "target/redis_impl.h"
 
 #define KEY(member) offsetof(struct redis_conf, member)
 static const struct config_key keys[] = {
-    {.name = "format",
-     .type = CONFIG_CHOICE,
-     .flags = CONFIG_REQUIRED,
-     .offset = KEY(format),
-     .fallback = "namespace",
-     .choices = "namespace|access",
-     .help = "'namespace' reflects current bucket/object list and 'access' reflects a journal of object "
-             "operations, defaults to 'namespace'"},
+    TARGET_KEY_FORMAT(KEY(format)),
     {.name = "address",
      .type = CONFIG_STRING,
      .flags = CONFIG_REQUIRED,
@@ -30,18 +24,9 @@ static const struct config_key keys[] = {
      .offset = KEY(password),
      .help = "Redis server password"},
     {.name = "user", .type = CONFIG_STRING, .offset = KEY(user), .help = "Redis server user for the auth"},
-    {.name = "queue_dir",
-     .type = CONFIG_PATH,
-     .offset = KEY(common.queue_dir),
-     .help = TARGET_HELP_QUEUE_DIR,
-     .note = TARGET_NOTE_QUEUE_DIR},
-    {.name = "queue_limit",
-     .type = CONFIG_NUMBER,
-     .offset = KEY(common.queue_limit),
-     .fallback = "0",
-     .help = TARGET_HELP_QUEUE_LIMIT,
-     .note = TARGET_NOTE_QUEUE_LIMIT},
-    {.name = "comment", .type = CONFIG_SENTENCE, .offset = KEY(common.comment), .help = TARGET_HELP_COMMENT},
+    TARGET_KEY_QUEUE_DIR,
+    TARGET_KEY_QUEUE_LIMIT,
+    TARGET_KEY_COMMENT,
     {.name = "tls",
      .type = CONFIG_ONOFF,
      .flags = CONFIG_OURS,
@@ -64,19 +49,8 @@ static const struct config_key keys[] = {
      .flags = CONFIG_OURS,
      .offset = KEY(client_key),
      .help = "its private key, PEM"},
-    {.name = "queue_full",
-     .type = CONFIG_CHOICE,
-     .flags = CONFIG_OURS,
-     .offset = KEY(common.queue_full),
-     .fallback = "drop",
-     .choices = "drop|reject",
-     .help = TARGET_HELP_QUEUE_FULL},
-    {.name = "dead_letter_limit",
-     .type = CONFIG_NUMBER,
-     .flags = CONFIG_OURS,
-     .offset = KEY(common.dead_letter_limit),
-     .fallback = "0",
-     .help = TARGET_HELP_DEAD_LETTER_LIMIT},
+    TARGET_KEY_QUEUE_FULL,
+    TARGET_KEY_DEAD_LETTER_LIMIT,
     {.name = NULL},
 };
 

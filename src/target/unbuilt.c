@@ -3,38 +3,8 @@
  * The kinds of targets that are not built into this server yet: their keys, so that settings of them are read, kept, shown
  * and explained. A kind that gets built takes its table along into its own file. Texts of `help` are those that mc shows of
  * any server. */
+#include "target/keys.h"
 #include "target/target.h"
-
-#define QUEUE_LIMIT \
-    { \
-        .name = "queue_limit", .type = CONFIG_NUMBER, .fallback = "0", .help = TARGET_HELP_QUEUE_LIMIT, \
-        .note = TARGET_NOTE_QUEUE_LIMIT \
-    }
-#define QUEUE_DIR \
-    { \
-        .name = "queue_dir", .type = CONFIG_PATH, .help = TARGET_HELP_QUEUE_DIR, \
-        .note = TARGET_NOTE_QUEUE_DIR \
-    }
-#define COMMENT \
-    { \
-        .name = "comment", .type = CONFIG_SENTENCE, .help = TARGET_HELP_COMMENT \
-    }
-#define FORMAT \
-    { \
-        .name = "format", .type = CONFIG_CHOICE, .flags = CONFIG_REQUIRED, .fallback = "namespace", \
-        .choices = "namespace|access", .help = TARGET_HELP_FORMAT \
-    }
-#define OURS \
-    {.name = "queue_full", \
-     .type = CONFIG_CHOICE, \
-     .flags = CONFIG_OURS, \
-     .fallback = "drop", \
-     .choices = "drop|reject", \
-     .help = TARGET_HELP_QUEUE_FULL}, \
-    { \
-        .name = "dead_letter_limit", .type = CONFIG_NUMBER, .flags = CONFIG_OURS, .fallback = "0", \
-        .help = TARGET_HELP_DEAD_LETTER_LIMIT \
-    }
 
 static const struct config_alias tls_aliases[] = {{"tls_enable", "tls", NULL}, {NULL, NULL, NULL}};
 static const struct config_alias nats_aliases[] = {
@@ -91,15 +61,16 @@ static const struct config_key amqp_keys[] = {
      .env = "PUBLISHING_CONFIRMS",
      .help = "enable consumer acknowledgement and publisher confirms, use this along with queue_dir for "
              "guaranteed delivery of all events"},
-    QUEUE_LIMIT,
-    QUEUE_DIR,
-    COMMENT,
+    TARGET_KEY_QUEUE_LIMIT,
+    TARGET_KEY_QUEUE_DIR,
+    TARGET_KEY_COMMENT,
     {.name = "immediate",
      .type = CONFIG_ONOFF,
      .flags = CONFIG_ENV_ONLY,
      .fallback = "off",
      .help = "refuse an event that no consumer can take at once"},
-    OURS,
+    TARGET_KEY_QUEUE_FULL,
+    TARGET_KEY_DEAD_LETTER_LIMIT,
     {.name = NULL},
 };
 
@@ -148,8 +119,8 @@ static const struct config_key kafka_keys[] = {
      .fallback = "off",
      .help = "trust server TLS without verification, defaults to \"on\" (verify)",
      .note = "off by default: the certificate is verified"},
-    QUEUE_LIMIT,
-    QUEUE_DIR,
+    TARGET_KEY_QUEUE_LIMIT,
+    TARGET_KEY_QUEUE_DIR,
     {.name = "version", .type = CONFIG_STRING, .help = "specify the version of the Kafka cluster"},
     {.name = "batch_size",
      .type = CONFIG_NUMBER,
@@ -168,8 +139,9 @@ static const struct config_key kafka_keys[] = {
      .type = CONFIG_NUMBER,
      .env = "PRODUCER_COMPRESSION_LEVEL",
      .help = "specify compression level of the Kafka cluster"},
-    COMMENT,
-    OURS,
+    TARGET_KEY_COMMENT,
+    TARGET_KEY_QUEUE_FULL,
+    TARGET_KEY_DEAD_LETTER_LIMIT,
     {.name = NULL},
 };
 
@@ -207,10 +179,11 @@ static const struct config_key mqtt_keys[] = {
      .type = CONFIG_DURATION,
      .fallback = "0s",
      .help = "reconnect interval for MQTT connections in s,m,h,d"},
-    QUEUE_DIR,
-    QUEUE_LIMIT,
-    COMMENT,
-    OURS,
+    TARGET_KEY_QUEUE_DIR,
+    TARGET_KEY_QUEUE_LIMIT,
+    TARGET_KEY_COMMENT,
+    TARGET_KEY_QUEUE_FULL,
+    TARGET_KEY_DEAD_LETTER_LIMIT,
     {.name = NULL},
 };
 
@@ -274,9 +247,9 @@ static const struct config_key nats_keys[] = {
      .type = CONFIG_STRING,
      .flags = CONFIG_HIDDEN,
      .help = "[DEPRECATED] unique ID for NATS streaming cluster"},
-    QUEUE_DIR,
-    QUEUE_LIMIT,
-    COMMENT,
+    TARGET_KEY_QUEUE_DIR,
+    TARGET_KEY_QUEUE_LIMIT,
+    TARGET_KEY_COMMENT,
     {.name = "user_credentials",
      .type = CONFIG_PATH,
      .flags = CONFIG_ENV_ONLY,
@@ -290,7 +263,8 @@ static const struct config_key nats_keys[] = {
      .flags = CONFIG_ENV_ONLY,
      .fallback = "off",
      .help = "'on' to begin with the TLS handshake, before the server's greeting"},
-    OURS,
+    TARGET_KEY_QUEUE_FULL,
+    TARGET_KEY_DEAD_LETTER_LIMIT,
     {.name = NULL},
 };
 
@@ -317,10 +291,11 @@ static const struct config_key nsq_keys[] = {
      .fallback = "off",
      .help = "trust server TLS without verification, defaults to \"on\" (verify)",
      .note = "off by default: the certificate is verified"},
-    QUEUE_DIR,
-    QUEUE_LIMIT,
-    COMMENT,
-    OURS,
+    TARGET_KEY_QUEUE_DIR,
+    TARGET_KEY_QUEUE_LIMIT,
+    TARGET_KEY_COMMENT,
+    TARGET_KEY_QUEUE_FULL,
+    TARGET_KEY_DEAD_LETTER_LIMIT,
     {.name = NULL},
 };
 
@@ -333,7 +308,7 @@ static const struct target_type unbuilt_nsq = {
     .keys = nsq_keys};
 
 static const struct config_key mysql_keys[] = {
-    FORMAT,
+    TARGET_KEY_FORMAT(0),
     {.name = "dsn_string",
      .type = CONFIG_STRING,
      .flags = CONFIG_LOGIN,
@@ -343,15 +318,16 @@ static const struct config_key mysql_keys[] = {
      .type = CONFIG_STRING,
      .flags = CONFIG_REQUIRED,
      .help = "DB table name to store/update events, table is auto-created"},
-    QUEUE_DIR,
-    QUEUE_LIMIT,
+    TARGET_KEY_QUEUE_DIR,
+    TARGET_KEY_QUEUE_LIMIT,
     {.name = "max_open_connections",
      .type = CONFIG_NUMBER,
      .fallback = "2",
      .help = "To set the maximum number of open connections to the database. The value is set to `2` by "
              "default."},
-    COMMENT,
-    OURS,
+    TARGET_KEY_COMMENT,
+    TARGET_KEY_QUEUE_FULL,
+    TARGET_KEY_DEAD_LETTER_LIMIT,
     {.name = NULL},
 };
 
@@ -364,7 +340,7 @@ static const struct target_type unbuilt_mysql = {
     .keys = mysql_keys};
 
 static const struct config_key postgres_keys[] = {
-    FORMAT,
+    TARGET_KEY_FORMAT(0),
     {.name = "connection_string",
      .type = CONFIG_STRING,
      .flags = CONFIG_REQUIRED | CONFIG_LOGIN,
@@ -374,15 +350,16 @@ static const struct config_key postgres_keys[] = {
      .type = CONFIG_STRING,
      .flags = CONFIG_REQUIRED,
      .help = "DB table name to store/update events, table is auto-created"},
-    QUEUE_DIR,
-    QUEUE_LIMIT,
+    TARGET_KEY_QUEUE_DIR,
+    TARGET_KEY_QUEUE_LIMIT,
     {.name = "max_open_connections",
      .type = CONFIG_NUMBER,
      .fallback = "2",
      .help = "To set the maximum number of open connections to the database. The value is set to `2` by "
              "default."},
-    COMMENT,
-    OURS,
+    TARGET_KEY_COMMENT,
+    TARGET_KEY_QUEUE_FULL,
+    TARGET_KEY_DEAD_LETTER_LIMIT,
     {.name = NULL},
 };
 
@@ -400,20 +377,21 @@ static const struct config_key elasticsearch_keys[] = {
      .type = CONFIG_URL,
      .flags = CONFIG_REQUIRED,
      .help = "Elasticsearch server's address, with optional authentication info"},
-    FORMAT,
+    TARGET_KEY_FORMAT(0),
     {.name = "index",
      .type = CONFIG_STRING,
      .flags = CONFIG_REQUIRED,
      .help = "Elasticsearch index to store/update events, index is auto-created"},
-    QUEUE_DIR,
-    QUEUE_LIMIT,
+    TARGET_KEY_QUEUE_DIR,
+    TARGET_KEY_QUEUE_LIMIT,
     {.name = "username", .type = CONFIG_STRING, .help = "username for Elasticsearch basic-auth"},
     {.name = "password",
      .type = CONFIG_STRING,
      .flags = CONFIG_SECRET,
      .help = "password for Elasticsearch basic-auth"},
-    COMMENT,
-    OURS,
+    TARGET_KEY_COMMENT,
+    TARGET_KEY_QUEUE_FULL,
+    TARGET_KEY_DEAD_LETTER_LIMIT,
     {.name = NULL},
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Webhook's row in the table of targets, and its keys. */
+#include "target/keys.h"
 #include "target/webhook_impl.h"
 
 #define KEY(member) offsetof(struct webhook_conf, member)
@@ -15,17 +16,8 @@ static const struct config_key keys[] = {
      .flags = CONFIG_SECRET,
      .offset = KEY(auth_token),
      .help = "opaque string or JWT authorization token"},
-    {.name = "queue_limit",
-     .type = CONFIG_NUMBER,
-     .offset = KEY(common.queue_limit),
-     .fallback = "0",
-     .help = TARGET_HELP_QUEUE_LIMIT,
-     .note = TARGET_NOTE_QUEUE_LIMIT},
-    {.name = "queue_dir",
-     .type = CONFIG_PATH,
-     .offset = KEY(common.queue_dir),
-     .help = TARGET_HELP_QUEUE_DIR,
-     .note = TARGET_NOTE_QUEUE_DIR},
+    TARGET_KEY_QUEUE_LIMIT,
+    TARGET_KEY_QUEUE_DIR,
     {.name = "client_cert",
      .type = CONFIG_PATH,
      .offset = KEY(client_cert),
@@ -38,20 +30,9 @@ static const struct config_key keys[] = {
      .help_type = "string",
      .help = "client cert key for Webhook mTLS auth",
      .note = "PEM file"},
-    {.name = "comment", .type = CONFIG_SENTENCE, .offset = KEY(common.comment), .help = TARGET_HELP_COMMENT},
-    {.name = "queue_full",
-     .type = CONFIG_CHOICE,
-     .flags = CONFIG_OURS,
-     .offset = KEY(common.queue_full),
-     .fallback = "drop",
-     .choices = "drop|reject",
-     .help = TARGET_HELP_QUEUE_FULL},
-    {.name = "dead_letter_limit",
-     .type = CONFIG_NUMBER,
-     .flags = CONFIG_OURS,
-     .offset = KEY(common.dead_letter_limit),
-     .fallback = "0",
-     .help = TARGET_HELP_DEAD_LETTER_LIMIT},
+    TARGET_KEY_COMMENT,
+    TARGET_KEY_QUEUE_FULL,
+    TARGET_KEY_DEAD_LETTER_LIMIT,
     {.name = NULL},
 };
 
