@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures shared by all integration tests."""
+import contextlib
 import itertools
 import os
 import shutil
+import tempfile
 import uuid
 
 import pytest
+from support.brokers import Broker
 from support.certs import Authority
 from support.receiver import Receiver, webhook_env
 from support.server import Server, binary
@@ -40,6 +43,28 @@ def server(module_dir):
     s = Server(module_dir / "data").start()
     yield s
     s.stop()
+
+
+@pytest.fixture(scope="module")
+def start_broker():
+    """Real brokers, shared by the tests of a module: start_broker("nats", AUTH="token") starts it the first time it is asked
+    for, later gives the same one; one that a test has stopped or killed is started again."""
+    with contextlib.ExitStack() as stack:
+        # Short, for a socket lies in it, and to be reached by ordinary users.
+        folder = tempfile.mkdtemp(prefix="belfry-b", dir="/tmp")
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        os.chmod(folder, 0o755)
+        made = {}
+
+        def start(name, **settings):
+            known = (name, *sorted(settings.items()))
+            if known not in made:
+                made[known] = stack.enter_context(Broker(name, f"{folder}/{len(made)}", **settings))
+            elif made[known].pid is None:
+                made[known].start()
+            return made[known]
+
+        yield start
 
 
 @pytest.fixture
