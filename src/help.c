@@ -3,6 +3,7 @@
  * belfry help: pages that are made of the tables of flags, variables and keys. */
 #include "help.h"
 
+#include "client/client.h"
 #include "cmdline.h"
 #include "settings.h"
 #include "subsys.h"
@@ -12,13 +13,15 @@ static void overview(FILE *f)
     (void)fputs("Belfry: an S3-compatible object server that never loses bucket notifications.\n\n"
                 "Usage:\n"
                 "  belfry server [flags] DIR    serve the objects in DIR (created when it is not there)\n"
-                "  belfry check DIR             verify every row and block of a store that is not in use\n"
-                "  belfry help [TOPIC]          this text, or a page on a topic\n"
+                "  belfry check DIR             verify every row and block of a store that is not in use\n",
+                f);
+    client_overview(f);
+    (void)fputs("  belfry help [TOPIC]          this text, or a page on a topic\n"
                 "  belfry --version\n\n"
                 "Flags of the server:\n",
                 f);
     cmdline_print_flags(f);
-    (void)fputs("\nTopics:\n  server, check, environment, exit-codes, markdown", f);
+    (void)fputs("\nTopics:\n  server, check, target, dead-letter, backfill, import, environment, exit-codes, markdown", f);
     for (size_t i = 0; i < subsys_table()->n; i++)
         (void)fprintf(f, "%s%s", i % 6 ? ", " : ",\n  ", subsys_table()->v[i].name);
     (void)fputc('\n', f);
@@ -225,6 +228,8 @@ bool help_print(FILE *f, const char *topic)
             pages[i].print(f);
             return true;
         }
+    if (client_help(f, topic))
+        return true;
     for (size_t i = 0; i < subsys_table()->n; i++) {
         const struct config_subsys *s = &subsys_table()->v[i];
         if (strcmp(s->name, topic) == 0 || (s->type && strcmp(s->type, topic) == 0) ||

@@ -3,6 +3,7 @@
  * The program: which command, and what it ends with. */
 #include "base/crash.h"
 #include "base/log.h"
+#include "client/client.h"
 #include "cmdline.h"
 #include "event/segment.h"
 #include "help.h"
@@ -66,6 +67,8 @@ int main(int argc, char **argv)
     struct cmdline c;
     struct err e;
     int code = EXIT_OK;
+    if (argc > 1 && client_knows(argv[1]))
+        return client_main(argc, argv);
     arena_init(&a);
     restart_prepare(argc, argv);
     if (!cmdline_parse(&a, argc, argv, &c, &e)) {

@@ -21,6 +21,11 @@
       "Access Denied. (Authentication failed, check your access credentials)") \
     X(NO_PAGE, 404, "XMinioMetricsNotFound", "There is no such page of metrics.") \
     X(ARGUMENT, 400, "InvalidArgument", "Invalid Argument") \
+    X(NO_TARGET, 404, "XMinioNotificationTargetNotFound", "There is no such target.") \
+    X(NO_LETTER, 404, "NoSuchDeadLetter", "There is no such dead letter.") \
+    X(TARGET_OFF, 409, "TargetNotEnabled", "The target is not enabled: nothing can be queued for it.") \
+    X(QUEUE_FULL, 503, "QueueFull", "The target's queue has reached its queue_limit.") \
+    X(NO_BUCKET, 404, "NoSuchBucket", "The specified bucket does not exist") \
     X(NOT_BUILT, 501, "NotImplemented", "This version does not have this action.") \
     X(BUSY, 503, "SlowDown", "Please reduce your request rate.") \
     X(STORE, 503, "SlowDownWrite", "The store takes no changes; the server's log says why.") \

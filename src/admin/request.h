@@ -48,6 +48,15 @@ struct admin_req {
 struct admin_req *admin_req_new(struct admin *a, struct http_req *h);
 /* run(r) on a worker, then the reply out of r->out or r->error. lane: NULL for any worker. */
 void admin_run(struct admin_req *r, struct lane *lane, void (*run)(struct admin_req *r));
+/* The target that the query names, as target=ID:TYPE. False: the error of the reply is set. */
+struct asked_target {
+    struct str id, type, text;
+    uint32_t number;
+    bool enabled;
+};
+bool admin_target(struct admin_req *r, struct asked_target *out);
+/* A number in the query; `fallback` when it is not there, at most `most`. False: the error of the reply is set. */
+bool admin_number(struct admin_req *r, const char *name, uint64_t fallback, uint64_t most, uint64_t *out);
 /* The value of a query parameter; "" when it is not there. */
 struct str admin_query(const struct admin_req *r, const char *name);
 /* Sets what the reply will be an error of. Any thread. text may be NULL: the table's. */
@@ -74,6 +83,15 @@ void call_history_clear(struct admin_req *r);
 void call_history_restore(struct admin_req *r);
 void call_restart(struct admin_req *r); /* service.c */
 void call_stop(struct admin_req *r);
+void call_targets(struct admin_req *r); /* target_calls.c; docs/admin.md describes these, which are ours */
+void call_target_pause(struct admin_req *r);
+void call_target_resume(struct admin_req *r);
+void call_target_test(struct admin_req *r);
+void call_dead_letters(struct admin_req *r); /* dead_letters.c */
+void call_dead_letter(struct admin_req *r);
+void call_dead_letters_drop(struct admin_req *r);
+void call_dead_letters_replay(struct admin_req *r);
+void call_backfill(struct admin_req *r); /* backfill.c */
 void call_no_freeze(struct admin_req *r);
 
 #endif

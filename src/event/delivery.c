@@ -240,6 +240,7 @@ static void fill_sender(struct sender *s, struct target_info *out, uint64_t *cur
 {
     out->accepted = atomic_load(&s->accepted);
     out->sending = atomic_load(&s->sending);
+    out->paused = atomic_load(&s->paused);
     out->rate = sender_rate(s);
     out->sent = atomic_load(&s->sent);
     out->retries = atomic_load(&s->retries);

@@ -95,10 +95,41 @@ struct target_info {
         last_error_ns; /* wall clock: since when it has this status; of the last error. 0: never */
     /* Since the start. accepted: queued by changes; sent: confirmed by the receiver; retries: sends that failed. */
     uint64_t accepted, sent, retries, rejected, dropped;
+    bool paused;       /* by an administrator */
     unsigned sending;  /* with the target now */
     double rate;       /* deliveries per second, over the last minute */
     int64_t oldest_ns; /* time of the oldest queued event; 0: none */
 };
 size_t delivery_info(struct delivery *d, struct target_info *out, size_t max);
+
+/* --- for administrators: workers only ------------------------------------------------------------------------------ */
+
+/* The number of a target that is enabled, or that was once and left something; *enabled tells which. False: neither. */
+bool delivery_number(struct delivery *d, struct str id, struct str type, uint32_t *number, bool *enabled);
+/* Sends nothing more to an enabled target, or goes on; durable. Events are queued meanwhile. KV_ABORTED: it is not enabled. */
+enum kv_outcome delivery_pause(struct delivery *d, uint32_t number, bool paused);
+
+struct target_trial {
+    bool ok;
+    bool settings; /* not ok: they were refused, nothing was dialled */
+    char text[480];
+    int64_t took_ms;
+};
+/* Sends one s3:TestEvent to a target, as these settings have it, past its queue: a second instance of it connects, sends and
+ * waits for the confirmation, at most TRIAL_MS. In formats that mirror objects, what it wrote is removed again. False: there
+ * is no target of that name in the settings. */
+#define TRIAL_MS 15000
+bool delivery_try(struct delivery *d, const struct config_stored *settings, struct str id, struct str type,
+                  struct target_trial *out);
+
+/* Inside a closure: queues for one target what was not queued by a change: a dead letter, or what there was before the target.
+ * First it asks, before anything is written, whether n more may be queued. Rows: OUTBOX_ROWS(n) for both. */
+struct outbox_row;
+enum requeue { REQUEUE_OK, REQUEUE_OFF /* it is not enabled */, REQUEUE_FULL /* queue_limit */ };
+enum requeue outbox_txn_may_requeue(struct kv_txn *t, struct delivery *d, uint32_t number, size_t n);
+void outbox_txn_requeue(struct kv_txn *t, struct delivery *d, uint32_t number, const struct outbox_row *row);
+/* Does the target mirror the objects (format namespace), so that only the newest state of a key matters? On the committer's
+ * thread. */
+bool delivery_mirrors(struct delivery *d, uint32_t number);
 
 #endif

@@ -79,16 +79,23 @@ static bool give_number(struct delivery *d, struct numbering *n, struct err *e)
 
 /* --- settings ----------------------------------------------------------------------------------------------------- */
 
+bool target_settings(struct delivery *d, const struct config_stored *st, const struct target_type *type,
+                     struct str id, struct arena *a, struct target_common **out, struct err *e)
+{
+    struct target_common *conf = *out = arena_zalloc(a, type->conf_size);
+    bool on, ok = config_load_from(st, type->subsys, type->keys, id, conf, a, e);
+    conf->ca_pem = arena_dup(a, d->ca_pem);
+    return config_enabled(st, type->subsys, id, &on, e) && ok && type->check(conf, e);
+}
+
 /* Settings of a sender's target, and its instance. False and err: it stays without one. */
 static bool configure(struct delivery *d, const struct config_stored *st, struct sender *s, struct err *e)
 {
-    struct target_common *conf = arena_zalloc(&s->arena, s->type->conf_size);
-    bool on;
+    struct target_common *conf;
+    bool ok = target_settings(d, st, s->type, s->id, &s->arena, &conf, e);
     s->conf = conf;
-    bool ok = config_load_from(st, s->type->subsys, s->type->keys, s->id, conf, &s->arena, e);
-    conf->ca_pem = arena_dup(&s->arena, d->ca_pem);
     s->dead_limit = conf->dead_letter_limit > 0 ? conf->dead_letter_limit : d->dead_letter_limit;
-    if (!config_enabled(st, s->type->subsys, s->id, &on, e) || !ok || !s->type->check(conf, e))
+    if (!ok)
         return false;
     s->self = s->type->open(conf, s->id.p, e);
     return s->self != NULL;

@@ -57,6 +57,10 @@ void roster_release(struct roster *r); /* senders stay */
  * the store only. */
 bool roster_start(struct delivery *d, const struct roster *before, int64_t span_ms, struct err *e);
 
+/* The settings of a target of this type and id, checked. False and err: they are wrong. */
+bool target_settings(struct delivery *d, const struct config_stored *st, const struct target_type *type,
+                     struct str id, struct arena *a, struct target_common **conf, struct err *e);
+
 /* --- queue_dir_file.c */
 #define QUEUE_DIR_FILE_MAX (256u << 10)
 /* Makes the folder with its parents; false and err when it cannot be. A disk that hangs holds it up. */

@@ -73,6 +73,7 @@ struct event_source {
 /* What happened to which object. */
 struct event_info {
     enum event_name name;
+    struct str label;           /* written in place of the name's text; n 0: that */
     struct str bucket, key;     /* raw */
     uint64_t size;              /* ignored (with etag, meta) for the three removed events */
     struct str etag;            /* without quotes */

@@ -51,6 +51,11 @@ struct row_key dead_letter_counter_key(uint32_t target)
     return number_key("nd", target);
 }
 
+struct row_key paused_key(uint32_t target)
+{
+    return number_key("p", target);
+}
+
 struct row_key cursor_key(uint32_t target)
 {
     return number_key("c", target);

@@ -20,6 +20,7 @@ struct row_key dead_letter_key(uint32_t target, uint64_t seq); /* KV_QUEUE */
 /* Counters (KV_META): rows and bytes of the outbox, and of the dead letters. */
 struct row_key outbox_counter_key(uint32_t target);
 struct row_key dead_letter_counter_key(uint32_t target);
+struct row_key paused_key(uint32_t target); /* KV_META, empty: an administrator has paused the target */
 struct row_key cursor_key(uint32_t target); /* KV_META: be64, everything before it is resolved */
 /* The sequencer in a key of outbox or dead letters. */
 bool outbox_key_seq(struct str key, uint64_t *seq);

@@ -128,7 +128,7 @@ void event_record_write(struct buf *b, const struct event_source *src, const str
     LIT(b, ",\"eventTime\":\"");
     buf_put(b, time, sizeof(time));
     LIT(b, "\",\"eventName\":\"");
-    buf_str(b, event_name_text(ev->name));
+    buf_str(b, ev->label.n ? ev->label : event_name_text(ev->name));
     LIT(b, "\",\"userIdentity\":{\"principalId\":");
     json_quote(b, src->access_key);
     buf_char(b, '}');

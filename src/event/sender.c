@@ -70,7 +70,16 @@ bool sender_load(struct sender *s, struct err *e)
     }
     if (!kv_counters(s->kv, row_key_str(&dk), dead, e))
         return false;
-    s->dead = dead[0];
+    atomic_store(&s->dead, dead[0]);
+    /* Once more where that changes meanwhile: who changes it first writes the row, then tells the sender. */
+    bool paused, before;
+    do {
+        if (!target_paused(s->kv, s->number, &before, e))
+            return false;
+        atomic_store(&s->paused, before);
+        if (!target_paused(s->kv, s->number, &paused, e))
+            return false;
+    } while (paused != before);
     s->scan_next = s->cursor;
     mutex_lock(&s->mutex); /* it may be known already to who asks */
     s->oldest = s->oldest_event = s->cursor;
@@ -265,14 +274,31 @@ static int64_t work_step(struct sender *s, int64_t now_ms)
     return next;
 }
 
+/* Nothing is out and nothing is to be sent: the connection is given up, and the backlog may move. */
+static int64_t paused_step(struct sender *s)
+{
+    atomic_store(&s->news, false);
+    s->backlog = true; /* what came meanwhile is read then */
+    if (!atomic_load(&s->paused))
+        return clock_mono_ms(); /* that was its news */
+    remove_resolved(s);
+    if (s->connected)
+        s->type->disconnect(s->self);
+    s->connected = false;
+    s->retry_at_ms = 0; /* resumed, it is tried at once */
+    sender_offline(s, "paused by an administrator; 'belfry target resume' goes on");
+    return INT64_MAX;
+}
+
 int64_t sender_step(struct sender *s, int64_t now_ms)
 {
     if (!s->self)
         return INT64_MAX;
+    bool paused = atomic_load(&s->paused) && s->n_used == 0;
     bool waits = now_ms < s->retry_at_ms && s->n_used == 0;
-    int64_t next = waits ? s->retry_at_ms : work_step(s, now_ms), moves;
+    int64_t next = paused ? paused_step(s) : waits ? s->retry_at_ms : work_step(s, now_ms), moves;
     int64_t now = clock_mono_ms();
-    if (now >= s->retry_at_ms || s->n_used > 0 || kv_failed(s->kv, NULL))
+    if ((!paused && now >= s->retry_at_ms) || s->n_used > 0 || kv_failed(s->kv, NULL))
         return next;
     /* Until the target is tried again, its backlog may move. */
     return mover_step(s, now, &moves) && moves < next ? moves : next;

@@ -198,7 +198,6 @@ struct sender {
     struct resolved *out; /* resolved in this step */
     size_t n_out, cap_out;
     struct removal removal;
-    int64_t dead;              /* dead letters there are */
     struct segment **segments; /* in use, in order */
     size_t n_segments;
     struct segment *reading; /* one of them, its file in `text`, read up to the event `reading_n` */
@@ -212,6 +211,8 @@ struct sender {
     /* any thread */
     _Atomic bool want_wake, news; /* the sender wants to hear of a commit; there was one */
     _Atomic uint64_t accepted, sent, retries, rejected, dropped;
+    _Atomic int64_t dead; /* dead letters there are */
+    _Atomic bool paused;  /* an administrator wants nothing to be sent */
     _Atomic unsigned sending; /* events that are with the target now */
     _Atomic int64_t stop_ms;  /* steady ms by which a call has to end; INT64_MAX: no stop */
     _Atomic int64_t disk_ms;  /* since when a call to the disk of a queue_dir is under way; 0: none */
@@ -247,6 +248,8 @@ bool sender_settled(struct sender *s);
 struct event_ref sender_ref(const struct picked *p, char *why);
 /* When a call that may take span_ms has to end, which is earlier when the sender stops. */
 int64_t sender_deadline(struct sender *s, int64_t now_ms, int64_t span_ms);
+/* control.c: has an administrator paused this target? False and err: the row cannot be read. */
+bool target_paused(struct kv *kv, uint32_t number, bool *paused, struct err *e);
 /* How long to wait after `fails` failures in a row: 0.1 s up to a bound that doubles to 30 s, at random. */
 int64_t sender_backoff(struct sender *s, unsigned fails, int64_t retry_after_ms);
 
@@ -266,6 +269,8 @@ void sender_ask_stop(struct sender *s, int64_t deadline_ms);
 bool sender_join(struct sender *s, int64_t until_ms);
 /* For kv_txn_on_commit, once per event that was queued; arg is the sender. */
 void sender_wake(void *arg);
+/* As `paused` says now: the sender looks again at what is to be done. Any thread. */
+void sender_look_again(struct sender *s);
 /* Around calls that go to the disk of a queue_dir, so that it is seen when they do not return. The sender's thread. */
 void sender_on_disk(struct sender *s, bool begins);
 

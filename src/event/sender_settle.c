@@ -157,16 +157,17 @@ static bool was_cut(const struct sender *s, size_t n, const struct outcome *o)
 }
 
 /* Is a broken target still broken after this probe? The first success ends that. But where the dead letters are full and an
- * event waits to be one of them, it lasts until there is room or that very event is taken: else the target would be online
- * and broken again with every step. */
+ * event waits to be one of them, it lasts until that very event is taken (else the target would be online and broken again with
+ * every step), or there is room, which was all that was wrong. */
 static bool stays_broken(struct sender *s, size_t n, const struct outcome *o)
 {
     for (size_t i = 0; i < n; i++)
         if (s->results[i] == SEND_OK && s->batch[i].event->seq == s->undying)
             s->undying = 0;
-    if (s->dead < s->dead_limit)
+    bool room = s->undying != 0 && s->dead < s->dead_limit;
+    if (room)
         s->undying = 0;
-    return o->ok == 0 || s->undying != 0;
+    return !room && (o->ok == 0 || s->undying != 0);
 }
 
 /* The key of an event that was not taken waits by itself while others go through. */
@@ -206,6 +207,8 @@ void settle(struct sender *s, size_t n, bool others, int64_t now_ms, const struc
         settle_probe(s, n, &o, others, now_ms, e);
         return;
     }
+    if (s->broken && o.reject > 0) /* it answers, and there is room for what it refuses */
+        sender_online(s);
     s->broken = false;
     if (o.retry == n && o.fresh > 0 && !others) {
         settle_down(s, now_ms, e);

@@ -119,18 +119,22 @@ bool sender_prepared(struct sender *s, int64_t until_ms, struct err *e)
 
 /* --- steps -------------------------------------------------------------------------------------------------------- */
 
-void sender_wake(void *arg)
+void sender_look_again(struct sender *s)
 {
-    struct sender *s = arg;
-    atomic_fetch_add_explicit(&s->accepted, 1, memory_order_relaxed);
-    if (!atomic_load(&s->want_wake) || !atomic_exchange(&s->want_wake, false))
-        return;
     atomic_store(&s->news, true);
     mutex_lock(&s->mutex);
     cond_broadcast(&s->cond);
     mutex_unlock(&s->mutex);
     if (s->places && atomic_load(&s->sending) > 0)
         s->type->wake(s->self);
+}
+
+void sender_wake(void *arg)
+{
+    struct sender *s = arg;
+    atomic_fetch_add_explicit(&s->accepted, 1, memory_order_relaxed);
+    if (atomic_load(&s->want_wake) && atomic_exchange(&s->want_wake, false))
+        sender_look_again(s);
 }
 
 /* False: stop. */

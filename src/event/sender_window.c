@@ -131,7 +131,8 @@ static void judge(struct sender *s, int64_t now_ms)
 bool window_step(struct sender *s, int64_t now_ms, bool unread)
 {
     size_t n = 0;
-    bool feed = now_ms >= s->retry_at_ms && (!s->broken || s->n_used == 0); /* a probe is whole */
+    bool feed = now_ms >= s->retry_at_ms && (!s->broken || s->n_used == 0) /* a probe is whole */
+                && !atomic_load(&s->paused);
     if (feed) {
         n = queue_pick(s, now_ms, s->broken, s->type->max_batch - s->n_used);
         hand_over(s, n, now_ms);

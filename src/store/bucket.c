@@ -370,3 +370,24 @@ void bucket_table_release(struct bucket_table *t)
     free(t->v);
     mutex_release(&t->mutex);
 }
+
+enum store_result store_txn_bucket_find(struct kv_txn *t, struct str name, struct bucket *out)
+{
+    struct row_key k;
+    struct kv_value v = {0};
+    struct bucket_row row;
+    *out = (struct bucket){.name = name};
+    if (name.n > STORE_KEY_MAX)
+        return STORE_MISSING;
+    enum kv_result r = kv_txn_get(t, KV_META, row_key_bucket(&k, name), &v);
+    if (r == KV_MISSING)
+        return STORE_MISSING;
+    bool ok = r == KV_FOUND && bucket_row_decode(v.data, &row);
+    if (ok)
+        out->id = row.id;
+    if (r == KV_FOUND)
+        kv_value_release(&v);
+    if (!ok)
+        log_error("store", "the row of bucket %.*s is damaged", STR_FMT(name));
+    return ok ? STORE_OK : STORE_DAMAGED;
+}

@@ -90,6 +90,9 @@ enum store_result store_txn_bucket_rules(struct kv_txn *t, struct store *s, cons
 /* Is b still the bucket of that name, with the same rules? STORE_OK, STORE_MISSING, STORE_AGAIN. First thing
  * in every closure that changes or notifies. */
 enum store_result store_txn_bucket_check(struct kv_txn *t, const struct bucket *b); /* reads no row */
+/* The bucket that has this name for the closure: its name and id alone are set, which is what store_txn_object_get needs.
+ * STORE_OK, STORE_MISSING, STORE_DAMAGED (logged). */
+enum store_result store_txn_bucket_find(struct kv_txn *t, struct str name, struct bucket *out);
 
 /* --- objects, reading
  * --------------------------------------------------------------------------------------------- */

@@ -54,6 +54,11 @@ static const struct config_key keys[] = {
     {.name = NULL},
 };
 
+static bool mirrors(const void *conf)
+{
+    return ((const struct redis_conf *)conf)->format == REDIS_NAMESPACE;
+}
+
 const struct target_type target_redis = {
     .name = "redis",
     .subsys = "notify_redis",
@@ -63,6 +68,7 @@ const struct target_type target_redis = {
     .conf_size = sizeof(struct redis_conf),
     .max_batch = REDIS_MAX_BATCH,
     .whole_batch = true,
+    .mirrors = mirrors,
     .check = redis_check,
     .open = redis_open,
     .connect = redis_connect,

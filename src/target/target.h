@@ -66,6 +66,9 @@ struct target_type {
     /* A batch is taken from its front on, whole unless the connection is lost within it, whatever is in it: after a failure
      * the same events are tried again first, and first deliveries are in commit order over all keys. */
     bool whole_batch;
+    /* Does it mirror the objects (format namespace), so that what happened to a key before its last event does not matter?
+     * NULL: never, it keeps a journal. */
+    bool (*mirrors)(const void *conf);
     /* Pure validation of a filled struct. */
     bool (*check)(const void *conf, struct err *e);
     /* Makes the instance; no I/O. conf stays valid until close. id: "primary", for the log. */
