@@ -295,7 +295,10 @@ bool cmdline_parse(struct arena *a, int argc, char **argv, struct cmdline *out, 
     } else if (*word == 0) {
         return err_set(e, "no command is given: write 'belfry server DIR' to start, 'belfry help' for all");
     } else {
-        return err_set(e, "%s is no command: there are server, check, target, dead-letter, backfill, import and help; see 'belfry help'", word);
+        return err_set(e,
+                       "%s is no command: there are server, check, target, dead-letter, backfill, import and "
+                       "help; see 'belfry help'",
+                       word);
     }
     return true;
 }

@@ -9,14 +9,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
-
-enum exit_code {
-    EXIT_OK = 0,
-    EXIT_FAILED = 1,    /* what fits none of the others; check: the store is damaged */
-    EXIT_USAGE = 2,     /* bad flag or variable: the command line or the environment must change */
-    EXIT_LISTEN = 3,    /* port taken, address not ours, bad certificate */
-    EXIT_DIRECTORY = 4, /* not writable, in use, of another format, damaged */
-};
+#include "base/program.h"
 
 enum command { COMMAND_SERVER, COMMAND_CHECK, COMMAND_HELP, COMMAND_VERSION, COMMAND_CRASH_POINTS };
 
@@ -28,8 +21,6 @@ struct cmdline {
     char *console_address, *certs_dir;
     bool json, quiet, help, version, crash_points;
 };
-
-#define DEFAULT_PORT "9000"
 
 /* Strings are in the arena or are argv's own. False and err for anything that must be written differently. Not
  * thread-safe (getopt). */

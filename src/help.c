@@ -21,7 +21,9 @@ static void overview(FILE *f)
                 "Flags of the server:\n",
                 f);
     cmdline_print_flags(f);
-    (void)fputs("\nTopics:\n  server, check, target, dead-letter, backfill, import, environment, exit-codes, markdown", f);
+    (void)fputs("\nTopics:\n  server, check, target, dead-letter, backfill, import, environment, exit-codes, "
+                "markdown",
+                f);
     for (size_t i = 0; i < subsys_table()->n; i++)
         (void)fprintf(f, "%s%s", i % 6 ? ", " : ",\n  ", subsys_table()->v[i].name);
     (void)fputc('\n', f);

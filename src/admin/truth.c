@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Records of what is true now. */
 #include "admin/truth.h"
 
 #include "base/clock.h"

@@ -10,7 +10,7 @@
 
 /* Is it the first word of such a command? */
 bool client_knows(const char *word);
-/* Runs it; argv[1] is that word. Returns the exit code: of cmdline.h, EXIT_FAILED also when the server refuses or a target
+/* Runs it; argv[1] is that word. Returns the exit code: of base/program.h, EXIT_FAILED also when the server refuses or a target
  * does not work. */
 int client_main(int argc, char **argv);
 /* The page of `belfry help WORD`; false when it is none of these commands. */

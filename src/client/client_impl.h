@@ -10,8 +10,8 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/program.h"
 #include "client/client.h"
-#include "cmdline.h"
 
 /* What the command line says; strings are argv's own. NULL or 0: not given. */
 struct client_args {

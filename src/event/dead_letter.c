@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Dead letters: found, and taken out. */
 #include "event/dead_letter.h"
 
 #include "base/log.h"

@@ -211,8 +211,8 @@ struct sender {
     /* any thread */
     _Atomic bool want_wake, news; /* the sender wants to hear of a commit; there was one */
     _Atomic uint64_t accepted, sent, retries, rejected, dropped;
-    _Atomic int64_t dead; /* dead letters there are */
-    _Atomic bool paused;  /* an administrator wants nothing to be sent */
+    _Atomic int64_t dead;     /* dead letters there are */
+    _Atomic bool paused;      /* an administrator wants nothing to be sent */
     _Atomic unsigned sending; /* events that are with the target now */
     _Atomic int64_t stop_ms;  /* steady ms by which a call has to end; INT64_MAX: no stop */
     _Atomic int64_t disk_ms;  /* since when a call to the disk of a queue_dir is under way; 0: none */
