@@ -3,7 +3,7 @@
  * The table of kinds of targets, and the envelope most of them send. */
 #include "target/target.h"
 
-#include "base/json.h"
+#include "target/payload.h"
 #include "target/redis.h"
 #include "target/webhook.h"
 
@@ -23,13 +23,5 @@ const struct target_type *target_type_find(struct str name)
 
 void target_envelope(struct buf *b, const struct event_ref *ev)
 {
-    buf_puts(b, "{\"EventName\":");
-    json_quote(b, ev->event_name);
-    buf_puts(b, ",\"Key\":\"");
-    json_escape(b, ev->bucket);
-    buf_char(b, '/');
-    json_escape(b, ev->key);
-    buf_puts(b, "\",\"Records\":[");
-    buf_str(b, ev->record);
-    buf_puts(b, "]}");
+    payload_envelope(b, ev, KEY_MINIO);
 }

@@ -4,11 +4,13 @@
 #ifndef BELFRY_TARGET_WEBHOOK_H
 #define BELFRY_TARGET_WEBHOOK_H
 
-#include "target/target.h"
+#include "target/payload.h"
 
 struct webhook_conf {
     struct target_common common;
     char *endpoint, *auth_token, *client_cert, *client_key;
+    char *signature_secret;    /* "": bodies are not signed */
+    int payload, key_encoding; /* enum payload, enum key_encoding */
 };
 
 extern const struct target_type target_webhook;

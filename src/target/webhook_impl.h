@@ -22,8 +22,9 @@ struct flight { /* one easy handle */
     bool judged; /* its outcome is `done`, and waits for poll */
     struct send_done done;
     unsigned redirects,
-        unasked; /* unasked: connections given up because something was there before the request */
-    char *url;   /* where a redirect led; NULL: the endpoint */
+        unasked;            /* unasked: connections given up because something was there before the request */
+    char *url;              /* where a redirect led; NULL: the endpoint */
+    struct curl_slist *own; /* header lines of this event alone, before those of all */
     size_t head_bytes, reply_bytes;
     bool head_done; /* libcurl takes a head that is cut short for a whole one */
     bool reply_cut; /* by us, because it would not end */
@@ -62,6 +63,8 @@ bool webhook_connect(void *self, int64_t deadline_ms, struct err *e);
 void webhook_begin(void *self, unsigned place, const struct event_ref *ev, int64_t deadline_ms);
 size_t webhook_poll(void *self, struct send_done *done, int64_t until_ms);
 void webhook_wake(void *self);
+/* Its own header lines are forgotten. */
+void webhook_drop_own(struct flight *f);
 void webhook_hasten(void *self, int64_t deadline_ms);
 
 /* --- webhook_sockets.c */

@@ -242,6 +242,7 @@ void webhook_close(void *arg)
             curl_easy_cleanup(w->flight[i].easy);
         buf_release(&w->flight[i].body);
         free(w->flight[i].url);
+        webhook_drop_own(&w->flight[i]);
     }
     if (w->wake_fd >= 0)
         (void)close(w->wake_fd);

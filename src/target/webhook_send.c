@@ -124,6 +124,63 @@ bool webhook_connect(void *arg, int64_t deadline_ms, struct err *e)
     return code == CURLE_OK;
 }
 
+/* --- header lines of one event ------------------------------------------------------------------------------------ */
+
+void webhook_drop_own(struct flight *f)
+{
+    /* Behind its own lines stand those of all, which stay. */
+    for (struct curl_slist *l = f->own; l; l = l->next)
+        if (l->next == f->hook->headers || l->next == f->hook->bare_headers)
+            l->next = NULL;
+    curl_slist_free_all(f->own);
+    f->own = NULL;
+}
+
+static void add_own(struct flight *f, struct buf *line)
+{
+    buf_char(line, 0);
+    struct curl_slist *longer = line->failed ? NULL : curl_slist_append(f->own, line->p);
+    f->own = longer ? longer : f->own;
+    buf_reset(line);
+}
+
+struct attributes {
+    struct flight *f;
+    struct buf line;
+};
+
+static void add_attribute(void *ctx, const char *name, struct str value)
+{
+    struct attributes *a = ctx;
+    buf_printf(&a->line, "ce-%s: ", name);
+    payload_header_value(&a->line, value);
+    add_own(a->f, &a->line);
+}
+
+/* Made again for every request, redirected ones too: the time is signed. */
+static void set_headers(struct flight *f, struct curl_slist *all)
+{
+    const struct webhook_conf *conf = f->hook->conf;
+    struct attributes a = {.f = f};
+    webhook_drop_own(f);
+    buf_init(&a.line, 16384);
+    if (conf->payload == PAYLOAD_CLOUDEVENTS)
+        payload_attributes(f->ev, add_attribute, &a);
+    if (conf->signature_secret[0]) {
+        buf_puts(&a.line, "X-Belfry-Signature: ");
+        payload_sign(&a.line, str_c(conf->signature_secret), clock_real_ns() / 1000000000,
+                     buf_view(&f->body));
+        add_own(f, &a.line);
+    }
+    buf_release(&a.line);
+    for (struct curl_slist *l = f->own; l; l = l->next)
+        if (!l->next) {
+            l->next = all;
+            break;
+        }
+    curl_easy_setopt(f->easy, CURLOPT_HTTPHEADER, f->own ? f->own : all);
+}
+
 /* False when libcurl does not take it. */
 static bool launch(struct webhook *w, struct flight *f, const char *url)
 {
@@ -134,7 +191,7 @@ static bool launch(struct webhook *w, struct flight *f, const char *url)
     f->retry_after_ms = 0;
     webhook_set_url(f, url);
     set_times(w, f, f->deadline_ms);
-    curl_easy_setopt(f->easy, CURLOPT_HTTPHEADER, home ? w->headers : w->bare_headers);
+    set_headers(f, home ? w->headers : w->bare_headers);
     curl_easy_setopt(f->easy, CURLOPT_POST, 1L);
     curl_easy_setopt(f->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)f->body.len);
     curl_easy_setopt(f->easy, CURLOPT_POSTFIELDS, f->body.p);
@@ -277,7 +334,10 @@ void webhook_begin(void *arg, unsigned place, const struct event_ref *ev, int64_
     free(f->url);
     f->url = NULL;
     buf_reset(&f->body);
-    target_envelope(&f->body, ev);
+    if (w->conf->payload == PAYLOAD_CLOUDEVENTS)
+        payload_record(&f->body, ev, (enum key_encoding)w->conf->key_encoding);
+    else
+        payload_envelope(&f->body, ev, (enum key_encoding)w->conf->key_encoding);
     if (f->body.failed)
         judge(f, SEND_REJECT, "the event is larger than 1 MiB", 0);
     else if (!launch(w, f, w->conf->endpoint))

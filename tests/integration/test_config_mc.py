@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(pytest.importorskip("support.mc").mc_binary() is
 
 with open(os.path.join(os.path.dirname(__file__), "support", "mc_config.json"), encoding="utf-8") as f:
     MINIO = json.load(f)
-OURS = {"queue_full", "dead_letter_limit", "tls", "tls_skip_verify", "client_cert", "client_key"}
+OURS = {"payload", "key_encoding", "signature_secret", "queue_full", "dead_letter_limit", "tls", "tls_skip_verify", "client_cert", "client_key"}
 
 
 @pytest.fixture(scope="module")
