@@ -39,11 +39,16 @@ fuzz: ## search with every fuzz target, FOR minutes in all (10); one table of wh
 	@scripts/test build-fuzz
 	@scripts/fuzz $(if $(FOR),--for $(FOR)) $(FUZZ)
 
-bench: ## measure against MinIO on this machine; the table goes to docs/benchmarks.md (BENCH=--quick: fewer and shorter)
+bench: ## measure against MinIO on this machine; the table goes to docs/benchmarks.md (BENCH=--quick: fewer and shorter); TARGET="kafka …": drain to real brokers beside the bare library
 	@scripts/install-deps test
 	@$(MAKE) --no-print-directory all
 	@ninja -C $(BUILD) bench/belfry-load bench/belfry-sink
+ifdef TARGET
+	@scripts/install-brokers
+	@bench/target $(filter-out all,$(TARGET)) $(BENCH)
+else
 	@bench/run $(BENCH)
+endif
 
 fmt: ## format all C sources
 	@scripts/lint --fix-format
