@@ -239,7 +239,7 @@ static void import_rules(struct import *i, const char *dir, const char *file)
 {
     struct arena *a = &i->c->arena;
     struct err e;
-    struct buf xml;
+    struct buf xml = {0};
     struct client_param query[] = {{"notification", ""}, {NULL, NULL}};
     const char *bucket = arena_strz(a, str_head(str_c(file), strlen(file) - strlen(".xml")));
     const char *path = arena_printf(a, "/%s%c", bucket, 0).p;
