@@ -3,13 +3,15 @@
  * The table of kinds of targets, and the envelope most of them send. */
 #include "target/target.h"
 
+#include "target/amqp.h"
 #include "target/payload.h"
 #include "target/redis.h"
 #include "target/webhook.h"
 
 const struct target_type *const target_types[] = {
-    &target_webhook,
+    &target_amqp,
     &target_redis,
+    &target_webhook,
     NULL,
 };
 

@@ -20,68 +20,6 @@ static const struct config_alias nats_aliases[] = {
 static const struct config_alias mysql_aliases[] = REMOVED("removed; use dsn_string");
 static const struct config_alias postgres_aliases[] = REMOVED("removed; use connection_string");
 
-static const struct config_key amqp_keys[] = {
-    {.name = "url",
-     .type = CONFIG_STRING,
-     .flags = CONFIG_REQUIRED | CONFIG_LOGIN,
-     .help_type = "url",
-     .help = "AMQP server endpoint e.g. `amqp://myuser:mypassword@localhost:5672`"},
-    {.name = "exchange", .type = CONFIG_STRING, .help = "name of the AMQP exchange"},
-    {.name = "exchange_type", .type = CONFIG_STRING, .help = "AMQP exchange type"},
-    {.name = "routing_key", .type = CONFIG_STRING, .help = "routing key for publishing"},
-    {.name = "mandatory",
-     .type = CONFIG_ONOFF,
-     .fallback = "off",
-     .help = "quietly ignore undelivered messages when set to 'off', default is 'on'",
-     .note = "off by default, whatever that says"},
-    {.name = "durable",
-     .type = CONFIG_ONOFF,
-     .fallback = "off",
-     .help = "persist queue across broker restarts when set to 'on', default is 'off'"},
-    {.name = "no_wait",
-     .type = CONFIG_ONOFF,
-     .fallback = "off",
-     .help = "non-blocking message delivery when set to 'on', default is 'off'"},
-    {.name = "internal",
-     .type = CONFIG_ONOFF,
-     .fallback = "off",
-     .help = "set to 'on' for exchange to be not used directly by publishers, but only when bound to other "
-             "exchanges"},
-    {.name = "auto_deleted",
-     .type = CONFIG_ONOFF,
-     .fallback = "off",
-     .help = "auto delete queue when set to 'on', when there are no consumers"},
-    {.name = "delivery_mode",
-     .type = CONFIG_NUMBER,
-     .fallback = "0",
-     .help = "set to '1' for non-persistent or '2' for persistent queue"},
-    {.name = "publisher_confirms",
-     .type = CONFIG_ONOFF,
-     .fallback = "off",
-     .env = "PUBLISHING_CONFIRMS",
-     .help = "enable consumer acknowledgement and publisher confirms, use this along with queue_dir for "
-             "guaranteed delivery of all events"},
-    TARGET_KEY_QUEUE_LIMIT,
-    TARGET_KEY_QUEUE_DIR,
-    TARGET_KEY_COMMENT,
-    {.name = "immediate",
-     .type = CONFIG_ONOFF,
-     .flags = CONFIG_ENV_ONLY,
-     .fallback = "off",
-     .help = "refuse an event that no consumer can take at once"},
-    TARGET_KEY_QUEUE_FULL,
-    TARGET_KEY_DEAD_LETTER_LIMIT,
-    {.name = NULL},
-};
-
-static const struct target_type unbuilt_amqp = {
-    .name = "amqp",
-    .subsys = "notify_amqp",
-    .help = "publish bucket notifications to AMQP endpoints",
-    .help_order = "url exchange exchange_type routing_key mandatory durable no_wait internal auto_deleted "
-                  "delivery_mode publisher_confirms queue_dir queue_limit comment",
-    .keys = amqp_keys};
-
 static const struct config_key kafka_keys[] = {
     {.name = "topic", .type = CONFIG_STRING, .help = "Kafka topic used for bucket notifications"},
     {.name = "brokers",
@@ -403,5 +341,5 @@ static const struct target_type unbuilt_elasticsearch = {
     .keys = elasticsearch_keys};
 
 const struct target_type *const target_types_unbuilt[] = {
-    &unbuilt_amqp,  &unbuilt_kafka,    &unbuilt_mqtt,          &unbuilt_nats, &unbuilt_nsq,
+    &unbuilt_kafka, &unbuilt_mqtt,     &unbuilt_nats,          &unbuilt_nsq,
     &unbuilt_mysql, &unbuilt_postgres, &unbuilt_elasticsearch, NULL};

@@ -217,7 +217,7 @@ static void *accept_all(void *arg)
         if (r->n_connections == RECEIVER_CONNECTIONS)
             BUG("too many connections");
         struct visit *v = x_malloc(sizeof(*v));
-        *v = (struct visit){r, fd};
+        *v = (struct visit){.r = r, .fd = fd};
         r->connection[r->n_connections].fd = fd;
         r->connection[r->n_connections].thread = thread_start("receiver", serve, v);
         r->n_connections++;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A receiver of events inside the test, which behaves as the event's key asks: "b/500-x" is answered 500. It remembers
- * every request. One of webhooks (receiver.c), one that speaks Redis' protocol (receiver_redis.c). */
+ * every request. One of webhooks (receiver.c), those that speak Redis' and AMQP's protocols
+ * (receiver_redis.c, receiver_amqp.c). */
 #ifndef BELFRY_TESTS_RECEIVER_H
 #define BELFRY_TESTS_RECEIVER_H
 
@@ -15,6 +16,7 @@ struct receiver;
 struct visit { /* one connection */
     struct receiver *r;
     int fd;
+    uint64_t n, size, sequencer; /* AMQP: publishes so far; body and number of the one at hand */
 };
 struct protocol {
     /* Bytes of the whole request that `in` begins with; 0: not whole yet. */
@@ -47,6 +49,7 @@ struct receiver {
 
 void receiver_start(struct receiver *r);
 void receiver_start_redis(struct receiver *r);
+void receiver_start_amqp(struct receiver *r);
 void receiver_start_as(struct receiver *r, const struct protocol *p);
 void receiver_stop(struct receiver *r);
 unsigned receiver_requests(struct receiver *r);

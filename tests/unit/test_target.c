@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "receiver.h"
+#include "target/amqp.h"
 #include "target/redis.h"
 #include "target/webhook.h"
 
@@ -196,6 +197,42 @@ static const struct expected redis_cases[][3] = {
 };
 static const struct expected redis_hanging[] = REDIS_CASE("hang", SEND_RETRY, "in time");
 
+/* every event has its own confirm; what ends the connection is about those that were not confirmed before */
+#define AMQP_CUT(key, why) \
+    { \
+        {"ok-1", SEND_OK, ""}, {key, SEND_RETRY, why}, \
+        { \
+            "ok-2", SEND_RETRY, why \
+        } \
+    }
+static const struct expected amqp_cases[] = {
+    {"ok-1", SEND_OK, ""},
+    {"nack", SEND_RETRY, "basic.nack"},
+    {"late-1", SEND_OK, ""},
+    {"late-2", SEND_OK, ""},
+    {"both", SEND_OK, ""},
+    {"back", SEND_RETRY, "unroutable (NO_ROUTE)"},
+    {"twice", SEND_OK, ""},
+    {"ok-2", SEND_OK, ""},
+    {"back-2", SEND_RETRY, "MANDATORY_t"},
+};
+static const struct expected amqp_cuts[][3] = {
+    AMQP_CUT("close", "closed the connection"),
+    AMQP_CUT("half", "closed the connection"),
+    AMQP_CUT("garbage", "no frame of AMQP"),
+    AMQP_CUT("future", "never sent"),
+    AMQP_CUT("zero", "never sent"),
+    AMQP_CUT("all", "never sent"),
+    AMQP_CUT("gone", "EXCHANGE_TYPE_t"),
+};
+static const struct expected amqp_too_big[] = {{"ok-1", SEND_OK, ""},
+                                               {"a-key-that-is-long", SEND_OK, ""},
+                                               {"big-12345678901", SEND_REJECT, "max_message_size"},
+                                               {"ok-2", SEND_RETRY, "406"}};
+static const struct expected amqp_hanging[] = {
+    {"ok-1", SEND_OK, ""}, {"hang-1", SEND_RETRY, "in time"}, {"ok-2", SEND_OK, ""}};
+static const struct expected amqp_deaf[] = {{"ok-1", SEND_OK, ""}, {"deaf", SEND_RETRY, "in time"}};
+
 static void webhook_cases_run(struct instance *in)
 {
     expect(in, webhook_cases, COUNT_OF(webhook_cases), 10000);
@@ -209,6 +246,19 @@ static void redis_cases_run(struct instance *in)
     for (size_t i = 0; i < COUNT_OF(redis_cases); i++)
         expect(in, redis_cases[i], COUNT_OF(redis_cases[i]), 10000);
     expect(in, redis_hanging, COUNT_OF(redis_hanging), 400);
+}
+
+static void amqp_cases_run(struct instance *in)
+{
+    expect(in, amqp_cases, COUNT_OF(amqp_cases), 10000);
+    for (size_t i = 0; i < COUNT_OF(amqp_cuts); i++) {
+        expect(in, amqp_cuts[i], COUNT_OF(amqp_cuts[i]), 10000);
+        in->type->disconnect(in->self);
+    }
+    expect(in, amqp_too_big, COUNT_OF(amqp_too_big), 10000);
+    in->type->disconnect(in->self);
+    expect(in, amqp_hanging, COUNT_OF(amqp_hanging), 400);
+    expect(in, amqp_deaf, COUNT_OF(amqp_deaf), 400);
 }
 
 static struct instance webhook_at(const struct receiver *r)
@@ -226,6 +276,17 @@ static struct instance redis_at(const struct receiver *r)
     return instance_of(&target_redis);
 }
 
+static struct instance amqp_at(const struct receiver *r)
+{
+    char url[64];
+    (void)snprintf(url, sizeof(url), "amqp://ann:secret@127.0.0.1:%u", r->port);
+    setenv("MINIO_NOTIFY_AMQP_URL_t", url, 1);
+    setenv("MINIO_NOTIFY_AMQP_EXCHANGE_t", "events", 1);
+    setenv("MINIO_NOTIFY_AMQP_EXCHANGE_TYPE_t", "fanout", 1);
+    setenv("MINIO_NOTIFY_AMQP_MANDATORY_t", "on", 1);
+    return instance_of(&target_amqp);
+}
+
 /* Of each kind: its receiver, an instance that sends there, and what has to become of what that answers. */
 static const struct rig {
     const struct target_type *type;
@@ -233,7 +294,8 @@ static const struct rig {
     struct instance (*at)(const struct receiver *r);
     void (*run)(struct instance *in);
     unsigned login; /* requests of a connect */
-} rigs[] = {{&target_webhook, receiver_start, webhook_at, webhook_cases_run, 0},
+} rigs[] = {{&target_amqp, receiver_start_amqp, amqp_at, amqp_cases_run, 7},
+            {&target_webhook, receiver_start, webhook_at, webhook_cases_run, 0},
             {&target_redis, receiver_start_redis, redis_at, redis_cases_run, 2}};
 
 static const struct rig *rig_of(const struct target_type *type)
