@@ -19,7 +19,8 @@
 #include "event/outbox_row.h"
 #include "event/segment.h"
 
-#define WINDOW_EVENTS    256
+#define WINDOW_EVENTS    1024
+#define KEY_SLOTS        4096
 #define WINDOW_BYTES     (8u << 20)
 #define LANE_EVENTS      (4u << 20) /* over all lanes; beyond it nothing more is read until lanes move */
 #define OUT_EVENTS       2000       /* resolved ones: those of segments that are lost come by the thousand */
@@ -194,8 +195,9 @@ struct sender {
     struct place *places; /* max_batch of them; NULL: batch form */
     struct send_done *done;
     size_t n_used, n_ended;
-    bool waits;           /* nothing is to be done before an answer comes */
-    struct resolved *out; /* resolved in this step */
+    uint16_t keys_out[KEY_SLOTS]; /* of each slot of key hashes, how many places have a key of it */
+    bool waits;                   /* nothing is to be done before an answer comes */
+    struct resolved *out;         /* resolved in this step */
     size_t n_out, cap_out;
     struct removal removal;
     struct segment **segments; /* in use, in order */
@@ -296,6 +298,12 @@ size_t queue_pick(struct sender *s, int64_t now_ms, bool probe, size_t max);
 /* Where the event of that number is, which is in the window or first of a lane. */
 struct picked queue_find(struct sender *s, uint64_t seq);
 bool queue_has_room(const struct sender *s);
+/* The slot of a key's hash, which may be that of other keys, too: most of the time it is empty, and that is all there is to
+ * ask. */
+static inline unsigned key_slot(uint64_t key_hash)
+{
+    return (unsigned)(key_hash ^ key_hash >> 32) % KEY_SLOTS;
+}
 /* Parks the key of a window event; the lane, or NULL when there are as many as there may be. Pointers into the window are
  * no longer valid. */
 struct lane *queue_park(struct sender *s, const struct queued *q);

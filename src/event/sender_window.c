@@ -22,7 +22,9 @@ void window_init(struct sender *s)
 
 bool window_holds(const struct sender *s, const struct queued *q)
 {
-    for (size_t i = 0; s->n_used > 0 && i < s->type->max_batch; i++) {
+    if (s->keys_out[key_slot(q->key_hash)] == 0)
+        return false;
+    for (size_t i = 0; i < s->type->max_batch; i++) {
         const struct place *p = &s->places[i];
         if (p->used && p->key_hash == q->key_hash && str_eq(p->ref.key, q->row.key) &&
             str_eq(p->ref.bucket, q->row.bucket))
@@ -51,6 +53,7 @@ static void hand_over(struct sender *s, size_t n, int64_t now_ms)
         *p = (struct place){.used = true, .seq = q->seq, .key_hash = q->key_hash};
         p->ref = sender_ref(&s->batch[i], s->why[at]);
         q->out = true;
+        s->keys_out[key_slot(q->key_hash)]++;
         s->n_used++;
         count_out(s);
         s->type->begin(s->self, at, &p->ref, sender_deadline(s, now_ms, s->send_ms));
@@ -97,6 +100,7 @@ static size_t take_ended(struct sender *s, struct err *e)
         if (p->retry_after_ms > e->retry_after_ms)
             e->retry_after_ms = p->retry_after_ms;
         p->used = false;
+        s->keys_out[key_slot(p->key_hash)]--;
     }
     s->n_used -= n;
     s->n_ended = 0;

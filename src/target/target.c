@@ -4,12 +4,14 @@
 #include "target/target.h"
 
 #include "target/amqp.h"
+#include "target/kafka.h"
 #include "target/payload.h"
 #include "target/redis.h"
 #include "target/webhook.h"
 
 const struct target_type *const target_types[] = {
     &target_amqp,
+    &target_kafka,
     &target_redis,
     &target_webhook,
     NULL,

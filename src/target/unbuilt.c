@@ -20,79 +20,6 @@ static const struct config_alias nats_aliases[] = {
 static const struct config_alias mysql_aliases[] = REMOVED("removed; use dsn_string");
 static const struct config_alias postgres_aliases[] = REMOVED("removed; use connection_string");
 
-static const struct config_key kafka_keys[] = {
-    {.name = "topic", .type = CONFIG_STRING, .help = "Kafka topic used for bucket notifications"},
-    {.name = "brokers",
-     .type = CONFIG_STRING,
-     .flags = CONFIG_REQUIRED,
-     .help_type = "csv",
-     .help = "comma separated list of Kafka broker addresses"},
-    {.name = "sasl_username",
-     .type = CONFIG_STRING,
-     .help = "username for SASL/PLAIN or SASL/SCRAM authentication"},
-    {.name = "sasl_password",
-     .type = CONFIG_STRING,
-     .flags = CONFIG_SECRET,
-     .help = "password for SASL/PLAIN or SASL/SCRAM authentication"},
-    {.name = "sasl_mechanism",
-     .type = CONFIG_CHOICE,
-     .fallback = "plain",
-     .choices = "plain|sha256|sha512",
-     .help_type = "string",
-     .help = "sasl authentication mechanism, default 'plain'"},
-    {.name = "client_tls_cert", .type = CONFIG_PATH, .help = "path to client certificate for mTLS auth"},
-    {.name = "client_tls_key", .type = CONFIG_PATH, .help = "path to client key for mTLS auth"},
-    {.name = "tls_client_auth",
-     .type = CONFIG_NUMBER,
-     .fallback = "0",
-     .help_type = "string",
-     .help = "clientAuth determines the Kafka server's policy for TLS client auth"},
-    {.name = "sasl",
-     .type = CONFIG_ONOFF,
-     .fallback = "off",
-     .help = "set to 'on' to enable SASL authentication"},
-    {.name = "tls", .type = CONFIG_ONOFF, .fallback = "off", .help = "set to 'on' to enable TLS"},
-    {.name = "tls_skip_verify",
-     .type = CONFIG_ONOFF,
-     .fallback = "off",
-     .help = "trust server TLS without verification, defaults to \"on\" (verify)",
-     .note = "off by default: the certificate is verified"},
-    TARGET_KEY_QUEUE_LIMIT,
-    TARGET_KEY_QUEUE_DIR,
-    {.name = "version", .type = CONFIG_STRING, .help = "specify the version of the Kafka cluster"},
-    {.name = "batch_size",
-     .type = CONFIG_NUMBER,
-     .fallback = "0",
-     .help = "batch size of the events; used only when queue_dir is set"},
-    {.name = "batch_commit_timeout",
-     .type = CONFIG_DURATION,
-     .fallback = "0s",
-     .help = "commit timeout set for the batch; used only when batch_size > 1"},
-    {.name = "compression_codec",
-     .type = CONFIG_STRING,
-     .env = "PRODUCER_COMPRESSION_CODEC",
-     .help_type = "none|snappy|gzip|lz4|zstd",
-     .help = "specify compression_codec of the Kafka cluster"},
-    {.name = "compression_level",
-     .type = CONFIG_NUMBER,
-     .env = "PRODUCER_COMPRESSION_LEVEL",
-     .help = "specify compression level of the Kafka cluster"},
-    TARGET_KEY_COMMENT,
-    TARGET_KEY_QUEUE_FULL,
-    TARGET_KEY_DEAD_LETTER_LIMIT,
-    {.name = NULL},
-};
-
-static const struct target_type unbuilt_kafka = {
-    .name = "kafka",
-    .subsys = "notify_kafka",
-    .help = "publish bucket notifications to Kafka endpoints",
-    .help_order = "brokers topic sasl_username sasl_password sasl_mechanism tls_client_auth sasl tls "
-                  "tls_skip_verify client_tls_cert client_tls_key queue_dir queue_limit version comment "
-                  "compression_codec compression_level batch_size batch_commit_timeout",
-    .aliases = tls_aliases,
-    .keys = kafka_keys};
-
 static const struct config_key mqtt_keys[] = {
     {.name = "broker",
      .type = CONFIG_STRING,
@@ -341,5 +268,5 @@ static const struct target_type unbuilt_elasticsearch = {
     .keys = elasticsearch_keys};
 
 const struct target_type *const target_types_unbuilt[] = {
-    &unbuilt_kafka, &unbuilt_mqtt,     &unbuilt_nats,          &unbuilt_nsq,
-    &unbuilt_mysql, &unbuilt_postgres, &unbuilt_elasticsearch, NULL};
+    &unbuilt_mqtt,     &unbuilt_nats,          &unbuilt_nsq, &unbuilt_mysql,
+    &unbuilt_postgres, &unbuilt_elasticsearch, NULL};

@@ -72,7 +72,7 @@ def test_get(own):
     (("get", "b", "notify_webhook:9"), "there is no target `9` for subsystem `notify_webhook`"),
     (("get", "b", "notify_nope"), "notify_nope"),
     (("reset", "b", "notify_webhook:9"), "notify_webhook:9"),
-    (("set", "b", "notify_kafka:1", "brokers=127.0.0.1:1", "topic=t"), "not built into this server"),
+    (("set", "b", "notify_elasticsearch:1", "url=http://127.0.0.1:1", "index=t", "format=namespace"), "not built into this server"),
     (("set", "b", "notify_webhook:2", "endpoint=http://127.0.0.1:1/", "queue_dir=/dev/null/queue"),
      "queue_dir /dev/null/queue cannot be made: Not a directory"),
     (("restore", "b", "00000000-0000-0000-0000-000000000000"), ""),

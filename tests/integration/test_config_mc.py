@@ -187,6 +187,6 @@ def test_import_of_a_minio_export(own, receiver):
     assert 'comment="thumbnails for the shop"' in config(own, "get", "notify_webhook:1")
     assert notify(own.server).put("events", "k", b"x").status == 200
     receiver.wait_delivered(1)
-    refused = own.run("admin", "config", "import", "b", check=False, data=b"notify_kafka:1 brokers=127.0.0.1:1\n")
+    refused = own.run("admin", "config", "import", "b", check=False, data=b"notify_elasticsearch:1 url=http://127.0.0.1:1\n")
     assert refused.returncode != 0 and "not built into this server" in refused.stdout.decode()
     assert receiver.url in config(own, "get", "notify_webhook:1")

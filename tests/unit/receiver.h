@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A receiver of events inside the test, which behaves as the event's key asks: "b/500-x" is answered 500. It remembers
- * every request. One of webhooks (receiver.c), those that speak Redis' and AMQP's protocols
- * (receiver_redis.c, receiver_amqp.c). */
+ * every request. One of webhooks (receiver.c), and one for each protocol of a broker (receiver_PROTOCOL.c). */
 #ifndef BELFRY_TESTS_RECEIVER_H
 #define BELFRY_TESTS_RECEIVER_H
 
@@ -50,6 +49,7 @@ struct receiver {
 void receiver_start(struct receiver *r);
 void receiver_start_redis(struct receiver *r);
 void receiver_start_amqp(struct receiver *r);
+void receiver_start_kafka(struct receiver *r);
 void receiver_start_as(struct receiver *r, const struct protocol *p);
 void receiver_stop(struct receiver *r);
 unsigned receiver_requests(struct receiver *r);

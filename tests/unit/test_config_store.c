@@ -410,7 +410,8 @@ static void test_import(void **state)
     assert_int_equal(config_import(h->c, str_c(first), &h->why), CONFIG_OK);
     assert_string_equal(export(h), first);
     free(first);
-    assert_int_equal(config_import(h->c, STR("notify_kafka:1 brokers=h:1"), &h->why), CONFIG_REFUSED);
+    assert_int_equal(config_import(h->c, STR("notify_elasticsearch:1 url=http://h:1"), &h->why),
+                     CONFIG_REFUSED);
     assert_non_null(strstr(h->why.text, "not built into this server"));
     expect_get(h, "notify_webhook:new",
                "notify_webhook:new endpoint=http://new queue_limit=0 queue_dir= "

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The contract of target.h, over every kind of target there is, against a receiver that misbehaves; and what is webhook's
- * own: headers, redirects, proxies. (What is redis' own: test_target_redis.c.) */
+ * own: headers, redirects, proxies. (What is kafka's, and redis' own: test_target_kafka.c, test_target_redis.c.) */
 #include "unit.h"
 
 #include <signal.h>
@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "receiver.h"
 #include "target/amqp.h"
+#include "target/kafka.h"
 #include "target/redis.h"
 #include "target/webhook.h"
 
@@ -131,7 +132,8 @@ static void expect(struct instance *in, const struct expected *x, size_t n, int6
     struct err e;
     for (size_t i = 0; i < n; i++)
         keys[i] = x[i].key;
-    assert_true(connect_within(in, 5000, &e));
+    if (!connect_within(in, 5000, &e))
+        fail_msg("%s", e.text);
     send_keys(in, &b, keys, n, within_ms);
     assert_true(b.took_ms < within_ms + 1500);
     for (size_t i = 0; i < n; i++) {
@@ -232,6 +234,29 @@ static const struct expected amqp_too_big[] = {{"ok-1", SEND_OK, ""},
 static const struct expected amqp_hanging[] = {
     {"ok-1", SEND_OK, ""}, {"hang-1", SEND_RETRY, "in time"}, {"ok-2", SEND_OK, ""}};
 static const struct expected amqp_deaf[] = {{"ok-1", SEND_OK, ""}, {"deaf", SEND_RETRY, "in time"}};
+/* In one partition, in this order, in one request or more. */
+#define KAFKA_CASE(key, result, why) \
+    { \
+        {key, result, why}, \
+        { \
+            "ok-2", result, why \
+        } \
+    }
+static const struct expected kafka_cases[][2] = {
+    KAFKA_CASE("ok-1", SEND_OK, ""),
+    KAFKA_CASE("slow", SEND_OK, ""),
+    KAFKA_CASE("close", SEND_RETRY, "127.0.0.1"),
+    KAFKA_CASE("half", SEND_RETRY, "127.0.0.1"),
+    KAFKA_CASE("garbage", SEND_RETRY, "127.0.0.1"),
+};
+static const struct expected kafka_hanging[] = KAFKA_CASE("hang", SEND_RETRY, "in time");
+static const struct expected kafka_alone[] = {
+    {"large", SEND_REJECT, "max.message.bytes"},
+    {"invalid", SEND_REJECT, "does not take such a message"},
+    {"forbidden", SEND_RETRY, "MINIO_NOTIFY_KAFKA_SASL_USERNAME_t"},
+    {"codec", SEND_RETRY, "MINIO_NOTIFY_KAFKA_PRODUCER_COMPRESSION_CODEC_t"},
+    {"odd", SEND_RETRY, "Policy violation"},
+};
 
 static void webhook_cases_run(struct instance *in)
 {
@@ -261,6 +286,26 @@ static void amqp_cases_run(struct instance *in)
     expect(in, amqp_deaf, COUNT_OF(amqp_deaf), 400);
 }
 
+/* A message that a broker never answers stays with its producer, so each case has one of its own. */
+static void kafka_case(struct instance *in, const struct expected *x, size_t n, int64_t within_ms)
+{
+    struct err e = {0};
+    expect(in, x, n, within_ms);
+    in->type->disconnect(in->self);
+    in->type->close(in->self);
+    in->self = in->type->open(in->conf, "t", &e);
+    assert_non_null(in->self);
+}
+
+static void kafka_cases_run(struct instance *in)
+{
+    for (size_t i = 0; i < COUNT_OF(kafka_cases); i++)
+        kafka_case(in, kafka_cases[i], COUNT_OF(kafka_cases[i]), 10000);
+    kafka_case(in, kafka_hanging, COUNT_OF(kafka_hanging), 400);
+    for (size_t i = 0; i < COUNT_OF(kafka_alone); i++)
+        kafka_case(in, &kafka_alone[i], 1, 10000);
+}
+
 static struct instance webhook_at(const struct receiver *r)
 {
     return instance_at(&target_webhook, r, "");
@@ -287,6 +332,15 @@ static struct instance amqp_at(const struct receiver *r)
     return instance_of(&target_amqp);
 }
 
+static struct instance kafka_at(const struct receiver *r)
+{
+    char brokers[32];
+    (void)snprintf(brokers, sizeof(brokers), "127.0.0.1:%u", r->port);
+    setenv("MINIO_NOTIFY_KAFKA_BROKERS_t", brokers, 1);
+    setenv("MINIO_NOTIFY_KAFKA_TOPIC_t", "events", 1);
+    return instance_of(&target_kafka);
+}
+
 /* Of each kind: its receiver, an instance that sends there, and what has to become of what that answers. */
 static const struct rig {
     const struct target_type *type;
@@ -296,7 +350,8 @@ static const struct rig {
     unsigned login; /* requests of a connect */
 } rigs[] = {{&target_amqp, receiver_start_amqp, amqp_at, amqp_cases_run, 7},
             {&target_webhook, receiver_start, webhook_at, webhook_cases_run, 0},
-            {&target_redis, receiver_start_redis, redis_at, redis_cases_run, 2}};
+            {&target_redis, receiver_start_redis, redis_at, redis_cases_run, 2},
+            {&target_kafka, receiver_start_kafka, kafka_at, kafka_cases_run, 2}};
 
 static const struct rig *rig_of(const struct target_type *type)
 {
