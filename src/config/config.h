@@ -28,6 +28,7 @@ enum config_flags {
     CONFIG_OURS = 8,     /* MinIO has no such key: printed only when set, and last */
     CONFIG_HIDDEN = 16,  /* not printed while it is empty */
     CONFIG_LOGIN = 32,   /* may hold a password (URL, DSN): shown without it */
+    CONFIG_QUOTED = 64,  /* quotes around the value of a variable are part of it */
 };
 
 /* One key of a sub-system; tables end with a row whose name is NULL. */

@@ -15,7 +15,7 @@ struct config_value config_value(const struct config_stored *st, const char *sub
     const char *value = config_env(name);
     if (value) {
         struct config_value v = {.variable = name};
-        v.text = config_unquoted(str_c(value), &v.quoted);
+        v.text = key->flags & CONFIG_QUOTED ? str_c(value) : config_unquoted(str_c(value), &v.quoted);
         return v;
     }
     const struct stored_target *t = st ? stored_find(st, str_c(subsys), id) : NULL;

@@ -103,8 +103,7 @@ void dialer_release(struct dialer *d)
     d->pending = NULL;
 }
 
-/* The addresses of a host, the caller's to free; NULL and err. */
-static struct addrinfo *look_up(struct dialer *d, const char *host, const char *port,
+struct addrinfo *dialer_resolve(struct dialer *d, const char *host, const char *port,
                                 const struct patience *p, struct err *e)
 {
     struct addrinfo *found = NULL;
@@ -166,7 +165,7 @@ static int connect_to(const struct addrinfo *a, const struct patience *p, struct
 
 int dial(struct dialer *d, const char *host, const char *port, const struct patience *p, struct err *e)
 {
-    struct addrinfo *all = look_up(d, host, port, p, e);
+    struct addrinfo *all = dialer_resolve(d, host, port, p, e);
     int fd = -1, left = 0;
     for (struct addrinfo *a = all; a; a = a->ai_next)
         left++;

@@ -30,6 +30,11 @@ struct dialer {
  * (which does not name the host). port: decimal. Addresses are tried in the resolver's order, each for its share of the
  * time. */
 int dial(struct dialer *d, const char *host, const char *port, const struct patience *p, struct err *e);
+struct addrinfo;
+/* Only the look-up, for libraries that connect by themselves: the addresses of a host in the resolver's order, the caller's
+ * to free with freeaddrinfo. NULL and err (which does not name the host). */
+struct addrinfo *dialer_resolve(struct dialer *d, const char *host, const char *port,
+                                const struct patience *p, struct err *e);
 /* Lets go of a look-up that still hangs. */
 void dialer_release(struct dialer *d);
 

@@ -56,7 +56,7 @@ static const struct config_key keys[] = {
 
 static bool mirrors(const void *conf)
 {
-    return ((const struct redis_conf *)conf)->format == REDIS_NAMESPACE;
+    return ((const struct redis_conf *)conf)->format == FORMAT_NAMESPACE;
 }
 
 const struct target_type target_redis = {
@@ -66,7 +66,7 @@ const struct target_type target_redis = {
     .help = "publish bucket notifications to Redis datastores",
     .help_order = "address key format password user queue_dir queue_limit comment",
     .conf_size = sizeof(struct redis_conf),
-    .max_batch = REDIS_MAX_BATCH,
+    .max_batch = PLAN_MAX_BATCH,
     .whole_batch = true,
     .mirrors = mirrors,
     .check = redis_check,

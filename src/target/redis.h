@@ -5,20 +5,16 @@
 #ifndef BELFRY_TARGET_REDIS_H
 #define BELFRY_TARGET_REDIS_H
 
-#include "target/target.h"
-
-enum redis_format { REDIS_NAMESPACE, REDIS_ACCESS };
+#include "target/plan.h"
 
 struct redis_conf {
     struct target_common common;
-    int format; /* enum redis_format */
+    int format; /* enum plan_format */
     char *address, *key, *password, *user, *client_cert, *client_key;
     bool tls, tls_skip_verify;
 };
 
 extern const struct target_type target_redis;
-
-#define REDIS_MAX_BATCH 256
 
 /* An address taken apart; shown: as it stands in messages, host:port. */
 struct redis_address {
@@ -27,31 +23,15 @@ struct redis_address {
 /* host, host:port, [IPv6] or [IPv6]:port; the port is 6379 where none is named. False and err. */
 bool redis_parse_address(struct str text, struct redis_address *out, struct err *e);
 
-/* What becomes of each event of a batch. */
-enum redis_part {
-    REDIS_SET,     /* HSET, or RPUSH */
-    REDIS_DELETE,  /* HDEL */
-    REDIS_SKIP,    /* nothing is to be sent: a read event of an object that is gone */
-    REDIS_BEHIND,  /* a later event of the same key says it all; shares its outcome */
-    REDIS_TOO_BIG, /* larger than REDIS_EVENT_MAX */
-};
-struct redis_step {
-    enum redis_part part;
-    unsigned last; /* REDIS_BEHIND: the event that it shares the outcome of */
-};
-#define REDIS_EVENT_MAX (1u << 20)
-/* Fills steps[0..n), n up to REDIS_MAX_BATCH. In format access every event is sent, in namespace the last one of each key. */
-void redis_plan(const struct event_ref *ev, size_t n, enum redis_format format, struct redis_step *steps);
-/* Appends the field, and the value, that an event is in its format. */
-void redis_field(struct buf *b, const struct event_ref *ev);
-void redis_value(struct buf *b, const struct event_ref *ev, enum redis_format format);
+/* Appends the value that an event is in its format. (The field: plan_key.) */
+void redis_value(struct buf *b, const struct event_ref *ev, enum plan_format format);
 
 /* Who answers, for messages. */
 struct redis_names {
     const char *shown; /* host:port */
     const char *id;    /* of the target, for the name of a variable */
     const char *key;
-    enum redis_format format;
+    enum plan_format format;
 };
 /* What an error reply ("WRONGTYPE Operation against ...") means, with what to do about it. Every one of them is about the
  * server, the login or the key: the event is to be sent again. */

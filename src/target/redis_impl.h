@@ -33,11 +33,11 @@ struct redis {
     int64_t entries; /* of the hash, as last seen; 0: none or unknown */
     _Atomic int64_t hasten_ms;
     /* the command at hand: two arguments, then a field and a value for each event */
-    const char *argv[2 + 2 * REDIS_MAX_BATCH];
-    size_t argvlen[2 + 2 * REDIS_MAX_BATCH], at[2 + 2 * REDIS_MAX_BATCH];
+    const char *argv[2 + 2 * PLAN_MAX_BATCH];
+    size_t argvlen[2 + 2 * PLAN_MAX_BATCH], at[2 + 2 * PLAN_MAX_BATCH];
     struct buf bytes; /* of fields and values */
     size_t chunk;     /* how many bytes they may be */
-    struct redis_step steps[REDIS_MAX_BATCH];
+    struct plan_step steps[PLAN_MAX_BATCH];
 };
 
 /* --- redis_open.c: instance and login */

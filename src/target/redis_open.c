@@ -32,15 +32,14 @@ void *redis_open(const void *conf, const char *id, struct err *e)
     r->conf = conf;
     r->id = x_strdup(id);
     (void)snprintf(r->label, sizeof(r->label), "redis:%.40s", id);
-    buf_init(&r->bytes, REDIS_CHUNK + 2 * REDIS_EVENT_MAX + 4096);
+    buf_init(&r->bytes, REDIS_CHUNK + 2 * PLAN_EVENT_MAX + 4096);
     r->chunk = REDIS_CHUNK;
     atomic_store(&r->hasten_ms, INT64_MAX);
     if (!redis_parse_address(str_c(r->conf->address), &r->address, e)) {
         redis_close(r);
         return NULL;
     }
-    r->names =
-        (struct redis_names){r->address.shown, r->id, r->conf->key, (enum redis_format)r->conf->format};
+    r->names = (struct redis_names){r->address.shown, r->id, r->conf->key, (enum plan_format)r->conf->format};
     return r;
 }
 
@@ -128,7 +127,7 @@ static bool check_type(struct redis *r, const struct patience *p, struct err *e)
     if (reply->type == REDIS_REPLY_STATUS && str_eq(found, STR("none")))
         redis_watch(r, 0, 0);
     else if (reply->type == REDIS_REPLY_STATUS &&
-             !str_eq_c(found, r->names.format == REDIS_ACCESS ? "list" : "hash")) {
+             !str_eq_c(found, r->names.format == FORMAT_ACCESS ? "list" : "hash")) {
         redis_explain_type(&r->names, found, e->text, sizeof(e->text));
         ok = false;
     } else if (reply->type != REDIS_REPLY_STATUS && reply->type != REDIS_REPLY_ERROR) {
@@ -204,7 +203,7 @@ bool redis_idle(void *arg, int64_t deadline_ms, struct err *e)
     if (!reply)
         return false;
     freeReplyObject(reply);
-    if (r->names.format == REDIS_ACCESS)
+    if (r->names.format == FORMAT_ACCESS)
         return true;
     reply = ask(r, 2, (const char *[]){"HLEN", r->conf->key}, "NOPERM", &p, e);
     if (reply && reply->type == REDIS_REPLY_INTEGER)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What redis decides by looking at bytes alone: addresses, what of a batch is sent, what replies mean. */
+ * What redis decides by looking at bytes alone: addresses, values, what replies mean. */
 #include <hiredis.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,67 +62,17 @@ bool redis_parse_address(struct str text, struct redis_address *out, struct err 
 
 /* --- what is sent ------------------------------------------------------------------------------------------------- */
 
-#define SLOTS (4 * REDIS_MAX_BATCH) /* a power of two */
-
-static size_t slot_of(const struct event_ref *ev)
+void redis_value(struct buf *b, const struct event_ref *ev, enum plan_format format)
 {
-    uint64_t h = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
-    for (size_t i = 0; i < ev->bucket.n; i++)
-        h = (h ^ (unsigned char)ev->bucket.p[i]) * UINT64_C(0x100000001b3);
-    h *= UINT64_C(0x100000001b3);
-    for (size_t i = 0; i < ev->key.n; i++)
-        h = (h ^ (unsigned char)ev->key.p[i]) * UINT64_C(0x100000001b3);
-    return (size_t)(h ^ h >> 32) % SLOTS;
-}
-
-void redis_plan(const struct event_ref *ev, size_t n, enum redis_format format, struct redis_step *steps)
-{
-    uint16_t slots[SLOTS] = {0}; /* index + 1 of the last event of a key */
-    BUG_ON(n > REDIS_MAX_BATCH);
-    for (size_t i = n; i-- > 0;) {
-        if (ev[i].record.n > REDIS_EVENT_MAX) {
-            steps[i].part = REDIS_TOO_BIG;
-            continue;
-        }
-        steps[i].part = REDIS_SET;
-        if (format == REDIS_ACCESS)
-            continue;
-        if (ev[i].stale) {
-            steps[i].part = REDIS_SKIP;
-            continue;
-        }
-        size_t s = slot_of(&ev[i]);
-        while (slots[s] &&
-               !(str_eq(ev[slots[s] - 1].key, ev[i].key) && str_eq(ev[slots[s] - 1].bucket, ev[i].bucket)))
-            s = (s + 1) % SLOTS;
-        if (slots[s]) {
-            steps[i] = (struct redis_step){REDIS_BEHIND, slots[s] - 1u};
-            continue;
-        }
-        slots[s] = (uint16_t)(i + 1);
-        if (ev[i].removed)
-            steps[i].part = REDIS_DELETE;
+    if (format == FORMAT_NAMESPACE) {
+        plan_records(b, ev);
+        return;
     }
-}
-
-void redis_field(struct buf *b, const struct event_ref *ev)
-{
-    buf_str(b, ev->bucket);
-    buf_char(b, '/');
-    buf_str(b, ev->key);
-}
-
-void redis_value(struct buf *b, const struct event_ref *ev, enum redis_format format)
-{
-    buf_puts(b, format == REDIS_ACCESS ? "[{\"Event\":[" : "{\"Records\":[");
+    buf_puts(b, "[{\"Event\":[");
     buf_str(b, ev->record);
-    if (format == REDIS_ACCESS) {
-        buf_puts(b, "],\"EventTime\":");
-        json_quote(b, str_head(ev->event_time, 64));
-        buf_puts(b, "}]");
-    } else {
-        buf_puts(b, "]}");
-    }
+    buf_puts(b, "],\"EventTime\":");
+    json_quote(b, str_head(ev->event_time, 64));
+    buf_puts(b, "}]");
 }
 
 /* --- what is answered --------------------------------------------------------------------------------------------- */
@@ -203,15 +153,15 @@ void redis_explain_type(const struct redis_names *names, struct str found, char 
     (void)snprintf(
         why, why_n,
         "the key '%.40s' at %.50s is a %s, format %s needs a %s: set %s to another, or rename it there",
-        names->key, names->shown, text, names->format == REDIS_ACCESS ? "access" : "namespace",
-        names->format == REDIS_ACCESS ? "list" : "hash", variable);
+        names->key, names->shown, text, names->format == FORMAT_ACCESS ? "access" : "namespace",
+        names->format == FORMAT_ACCESS ? "list" : "hash", variable);
 }
 
 bool redis_confirmed(const struct redis_names *names, const struct redisReply *reply, size_t n, char *why,
                      size_t why_n)
 {
-    long long most = names->format == REDIS_ACCESS ? INT64_MAX : (long long)n;
-    long long least = names->format == REDIS_ACCESS ? (long long)n : 0;
+    long long most = names->format == FORMAT_ACCESS ? INT64_MAX : (long long)n;
+    long long least = names->format == FORMAT_ACCESS ? (long long)n : 0;
     why[0] = 0;
     if (reply && reply->type == REDIS_REPLY_INTEGER && reply->integer >= least && reply->integer <= most)
         return true;

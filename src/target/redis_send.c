@@ -13,9 +13,8 @@ struct sending {
     size_t n;
     enum send_result *out;
     struct patience patience;
-    struct err *e;
     size_t events; /* of the command at hand */
-    unsigned index[REDIS_MAX_BATCH];
+    unsigned index[PLAN_MAX_BATCH];
 };
 
 /* One more argument of the command, which ends where the bytes end now. */
@@ -26,7 +25,7 @@ static void end_argument(struct redis *r, size_t arg, size_t begin)
 }
 
 /* The next events of this part as one command, from `from` on; returns where to go on. s->events of them are in it. */
-static size_t fill(struct sending *s, enum redis_part part, size_t from, size_t *argc)
+static size_t fill(struct sending *s, enum plan_part part, size_t from, size_t *argc)
 {
     struct redis *r = s->r;
     buf_reset(&r->bytes);
@@ -37,12 +36,12 @@ static size_t fill(struct sending *s, enum redis_part part, size_t from, size_t 
         if (r->steps[i].part != part)
             continue;
         size_t begin = r->bytes.len;
-        if (r->names.format == REDIS_NAMESPACE) {
-            redis_field(&r->bytes, &s->ev[i]);
+        if (r->names.format == FORMAT_NAMESPACE) {
+            plan_key(&r->bytes, &s->ev[i]);
             end_argument(r, (*argc)++, begin);
             begin = r->bytes.len;
         }
-        if (part == REDIS_SET) {
+        if (part == PLAN_SET) {
             redis_value(&r->bytes, &s->ev[i], r->names.format);
             end_argument(r, (*argc)++, begin);
         }
@@ -61,27 +60,27 @@ static void append_command(struct redis *r, const char *name, size_t argc)
     for (size_t i = 2; i < argc; i++)
         r->argv[i] = r->bytes.p + r->at[i];
     BUG_ON(redisAppendCommandArgv(r->c, (int)argc, r->argv, r->argvlen) != REDIS_OK);
-    if (r->names.format == REDIS_NAMESPACE)
+    if (r->names.format == FORMAT_NAMESPACE)
         BUG_ON(redisAppendCommand(r->c, "HLEN %s", r->conf->key) != REDIS_OK);
 }
 
 /* How many entries there are now, and so before the command: does what it adds or removes explain the difference? */
-static void watch(struct redis *r, enum redis_part part, const redisReply *changed, const redisReply *count)
+static void watch(struct redis *r, enum plan_part part, const redisReply *changed, const redisReply *count)
 {
     if (changed && count && count->type == REDIS_REPLY_INTEGER)
         redis_watch(r,
-                    part == REDIS_SET ? count->integer - changed->integer : count->integer + changed->integer,
+                    part == PLAN_SET ? count->integer - changed->integer : count->integer + changed->integer,
                     count->integer);
 }
 
 /* Sends the command of s->events; false when they are not confirmed, why says so. */
-static bool command(struct sending *s, enum redis_part part, size_t argc, char *why, size_t why_n)
+static bool command(struct sending *s, enum plan_part part, size_t argc, char *why, size_t why_n)
 {
     struct redis *r = s->r;
     struct err e = {0};
     redisReply *replies[REDIS_REPLIES] = {NULL};
-    unsigned n = r->names.format == REDIS_NAMESPACE ? 2 : 1;
-    append_command(r, r->names.format == REDIS_ACCESS ? "RPUSH" : part == REDIS_SET ? "HSET" : "HDEL", argc);
+    unsigned n = r->names.format == FORMAT_NAMESPACE ? 2 : 1;
+    append_command(r, r->names.format == FORMAT_ACCESS ? "RPUSH" : part == PLAN_SET ? "HSET" : "HDEL", argc);
     bool whole = redis_exchange(r, n, replies, &s->patience, &e);
     /* The first reply counts even when the connection ended behind it. */
     bool ok = redis_confirmed(&r->names, replies[0], s->events, why, why_n);
@@ -96,7 +95,7 @@ static bool command(struct sending *s, enum redis_part part, size_t argc, char *
 }
 
 /* All events of one part; false when the rest of the batch is not to be tried. */
-static bool send_part(struct sending *s, enum redis_part part, char *why, size_t why_n)
+static bool send_part(struct sending *s, enum plan_part part, char *why, size_t why_n)
 {
     for (size_t next = 0; next < s->n;) {
         size_t argc;
@@ -115,45 +114,22 @@ static bool send_part(struct sending *s, enum redis_part part, char *why, size_t
     return true;
 }
 
-/* The outcomes that follow from others, and the reasons. */
-static void finish(struct sending *s, const char *why)
-{
-    const struct redis_step *steps = s->r->steps;
-    for (size_t i = 0; i < s->n; i++) {
-        const char *reason = why;
-        if (steps[i].part == REDIS_SKIP)
-            s->out[i] = SEND_OK;
-        else if (steps[i].part == REDIS_BEHIND)
-            s->out[i] = s->out[steps[i].last];
-        if (steps[i].part == REDIS_TOO_BIG) {
-            s->out[i] = SEND_REJECT;
-            reason = "the event is larger than 1 MiB";
-        }
-        if (s->out[i] == SEND_OK)
-            continue;
-        if (s->ev[i].why)
-            (void)snprintf(s->ev[i].why, SEND_WHY, "%s", reason);
-        if (!s->e->text[0])
-            (void)err_set(s->e, "%s", reason);
-    }
-}
-
 void redis_send(void *arg, const struct event_ref *ev, size_t n, enum send_result *out, int64_t deadline_ms,
                 struct err *e)
 {
     struct redis *r = arg;
-    struct sending s = {.r = r, .ev = ev, .n = n, .out = out, .e = e};
+    struct sending s = {.r = r, .ev = ev, .n = n, .out = out};
     struct err lost = {0};
     char why[SEND_WHY] = "";
     for (size_t i = 0; i < n; i++)
         out[i] = SEND_RETRY;
-    redis_plan(ev, n, r->names.format, r->steps);
+    plan_batch(ev, n, r->names.format, r->steps);
     /* After a batch of which only a part went through, the core goes on without connecting again. */
     bool up = r->c ? redis_quiet(r, &lost) : redis_connect(r, deadline_ms, &lost);
     s.patience = redis_patience(r, deadline_ms, REDIS_ANSWER_MS);
     if (!up)
         (void)snprintf(why, sizeof(why), "%.*s", (int)sizeof(why) - 1, lost.text);
-    else if (send_part(&s, REDIS_SET, why, sizeof(why)))
-        (void)send_part(&s, REDIS_DELETE, why, sizeof(why));
-    finish(&s, why);
+    else if (send_part(&s, PLAN_SET, why, sizeof(why)))
+        (void)send_part(&s, PLAN_DELETE, why, sizeof(why));
+    plan_finish(ev, n, r->steps, out, why, e);
 }

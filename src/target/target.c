@@ -5,13 +5,17 @@
 
 #include "target/amqp.h"
 #include "target/kafka.h"
+#include "target/mysql.h"
 #include "target/payload.h"
+#include "target/postgres.h"
 #include "target/redis.h"
 #include "target/webhook.h"
 
 const struct target_type *const target_types[] = {
     &target_amqp,
     &target_kafka,
+    &target_mysql,
+    &target_postgres,
     &target_redis,
     &target_webhook,
     NULL,

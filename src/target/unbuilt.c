@@ -9,16 +9,6 @@
 static const struct config_alias tls_aliases[] = {{"tls_enable", "tls", NULL}, {NULL, NULL, NULL}};
 static const struct config_alias nats_aliases[] = {
     {"tls_enable", "tls", NULL}, {"streaming_enable", "streaming", NULL}, {NULL, NULL, NULL}};
-#define REMOVED(use) \
-    { \
-        {"host", NULL, use}, {"port", NULL, use}, {"username", NULL, use}, {"password", NULL, use}, \
-            {"database", NULL, use}, \
-        { \
-            NULL, NULL, NULL \
-        } \
-    }
-static const struct config_alias mysql_aliases[] = REMOVED("removed; use dsn_string");
-static const struct config_alias postgres_aliases[] = REMOVED("removed; use connection_string");
 
 static const struct config_key mqtt_keys[] = {
     {.name = "broker",
@@ -172,71 +162,6 @@ static const struct target_type unbuilt_nsq = {
     .aliases = tls_aliases,
     .keys = nsq_keys};
 
-static const struct config_key mysql_keys[] = {
-    TARGET_KEY_FORMAT(0),
-    {.name = "dsn_string",
-     .type = CONFIG_STRING,
-     .flags = CONFIG_LOGIN,
-     .help =
-         "MySQL data-source-name connection string e.g. \"<user>:<password>@tcp(<host>:<port>)/<database>\""},
-    {.name = "table",
-     .type = CONFIG_STRING,
-     .flags = CONFIG_REQUIRED,
-     .help = "DB table name to store/update events, table is auto-created"},
-    TARGET_KEY_QUEUE_DIR,
-    TARGET_KEY_QUEUE_LIMIT,
-    {.name = "max_open_connections",
-     .type = CONFIG_NUMBER,
-     .fallback = "2",
-     .help = "To set the maximum number of open connections to the database. The value is set to `2` by "
-             "default."},
-    TARGET_KEY_COMMENT,
-    TARGET_KEY_QUEUE_FULL,
-    TARGET_KEY_DEAD_LETTER_LIMIT,
-    {.name = NULL},
-};
-
-static const struct target_type unbuilt_mysql = {
-    .name = "mysql",
-    .subsys = "notify_mysql",
-    .help = "publish bucket notifications to MySQL databases",
-    .help_order = "dsn_string table format queue_dir queue_limit comment max_open_connections",
-    .aliases = mysql_aliases,
-    .keys = mysql_keys};
-
-static const struct config_key postgres_keys[] = {
-    TARGET_KEY_FORMAT(0),
-    {.name = "connection_string",
-     .type = CONFIG_STRING,
-     .flags = CONFIG_REQUIRED | CONFIG_LOGIN,
-     .help = "Postgres server connection-string e.g. \"host=localhost port=5432 dbname=minio_events "
-             "user=postgres password=password sslmode=disable\""},
-    {.name = "table",
-     .type = CONFIG_STRING,
-     .flags = CONFIG_REQUIRED,
-     .help = "DB table name to store/update events, table is auto-created"},
-    TARGET_KEY_QUEUE_DIR,
-    TARGET_KEY_QUEUE_LIMIT,
-    {.name = "max_open_connections",
-     .type = CONFIG_NUMBER,
-     .fallback = "2",
-     .help = "To set the maximum number of open connections to the database. The value is set to `2` by "
-             "default."},
-    TARGET_KEY_COMMENT,
-    TARGET_KEY_QUEUE_FULL,
-    TARGET_KEY_DEAD_LETTER_LIMIT,
-    {.name = NULL},
-};
-
-static const struct target_type unbuilt_postgres = {
-    .name = "postgresql",
-    .subsys = "notify_postgres",
-    .alias = "notify_postgresql",
-    .help = "publish bucket notifications to Postgres databases",
-    .help_order = "connection_string table format queue_dir queue_limit comment max_open_connections",
-    .aliases = postgres_aliases,
-    .keys = postgres_keys};
-
 static const struct config_key elasticsearch_keys[] = {
     {.name = "url",
      .type = CONFIG_URL,
@@ -267,6 +192,5 @@ static const struct target_type unbuilt_elasticsearch = {
     .help_order = "url index format queue_dir queue_limit username password comment",
     .keys = elasticsearch_keys};
 
-const struct target_type *const target_types_unbuilt[] = {
-    &unbuilt_mqtt,     &unbuilt_nats,          &unbuilt_nsq, &unbuilt_mysql,
-    &unbuilt_postgres, &unbuilt_elasticsearch, NULL};
+const struct target_type *const target_types_unbuilt[] = {&unbuilt_mqtt, &unbuilt_nats, &unbuilt_nsq,
+                                                          &unbuilt_elasticsearch, NULL};

@@ -19,10 +19,10 @@ static void one_line(const char *text, size_t n)
 static void judge(const redisReply *reply)
 {
     char why[SEND_WHY];
-    for (int format = REDIS_NAMESPACE; format <= REDIS_ACCESS; format++) {
-        const struct redis_names names = {"host:6379", "x", "key", (enum redis_format)format};
+    for (int format = FORMAT_NAMESPACE; format <= FORMAT_ACCESS; format++) {
+        const struct redis_names names = {"host:6379", "x", "key", (enum plan_format)format};
         if (redis_confirmed(&names, reply, 3, why, sizeof(why)))
-            CHECK(reply->type == REDIS_REPLY_INTEGER && reply->integer >= (format == REDIS_ACCESS ? 3 : 0));
+            CHECK(reply->type == REDIS_REPLY_INTEGER && reply->integer >= (format == FORMAT_ACCESS ? 3 : 0));
         else
             one_line(why, sizeof(why));
     }
@@ -30,7 +30,7 @@ static void judge(const redisReply *reply)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const struct redis_names names = {"host:6379", "_", "key", REDIS_ACCESS};
+    const struct redis_names names = {"host:6379", "_", "key", FORMAT_ACCESS};
     struct str in = str_n(data, size);
     struct redis_address address;
     struct err e;

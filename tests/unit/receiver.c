@@ -183,7 +183,7 @@ static void *serve(void *arg)
 {
     struct visit *v = arg;
     struct buf in;
-    bool going = true;
+    bool going = !v->r->protocol->greet || v->r->protocol->greet(v);
     buf_init(&in, 8u << 20);
     while (going) {
         char *p = buf_reserve(&in, 65536);
@@ -195,6 +195,7 @@ static void *serve(void *arg)
         while (going && in.len > 0 && (whole = v->r->protocol->complete(&in)) > 0) {
             const char *q = remember(v->r, in.p, whole);
             buf_consume(&in, whole);
+            v->n = whole;
             going = v->r->protocol->answer(v, q);
         }
     }
@@ -227,7 +228,7 @@ static void *accept_all(void *arg)
 
 void receiver_start(struct receiver *r)
 {
-    static const struct protocol http = {complete, answer};
+    static const struct protocol http = {.complete = complete, .answer = answer};
     receiver_start_as(r, &http);
 }
 

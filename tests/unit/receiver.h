@@ -15,13 +15,16 @@ struct receiver;
 struct visit { /* one connection */
     struct receiver *r;
     int fd;
-    uint64_t n, size, sequencer; /* AMQP: publishes so far; body and number of the one at hand */
+    uint64_t published, size, sequencer; /* AMQP: publishes so far; body and number of the one at hand */
+    size_t n;                            /* bytes of the request at hand */
 };
 struct protocol {
     /* Bytes of the whole request that `in` begins with; 0: not whole yet. */
     size_t (*complete)(struct buf *in);
     /* Plays the reply to the request, which ends in a NUL; false when the connection is to be closed. */
     bool (*answer)(struct visit *v, const char *request);
+    /* Says what a server of this kind says first; NULL: nothing. */
+    bool (*greet)(struct visit *v);
 };
 
 struct receiver {
@@ -50,6 +53,8 @@ void receiver_start(struct receiver *r);
 void receiver_start_redis(struct receiver *r);
 void receiver_start_amqp(struct receiver *r);
 void receiver_start_kafka(struct receiver *r);
+void receiver_start_postgres(struct receiver *r);
+void receiver_start_mysql(struct receiver *r);
 void receiver_start_as(struct receiver *r, const struct protocol *p);
 void receiver_stop(struct receiver *r);
 unsigned receiver_requests(struct receiver *r);

@@ -82,7 +82,7 @@ static bool ack(struct visit *v, uint64_t tag, bool multiple)
 
 static bool nack(struct visit *v)
 {
-    amqp_basic_nack_t m = {v->n, 0, 0};
+    amqp_basic_nack_t m = {v->published, 0, 0};
     return say_method(v, 1, AMQP_BASIC_NACK_METHOD, &m);
 }
 
@@ -99,7 +99,7 @@ static bool give_back(struct visit *v, struct str body)
     rabbit_frame_put(&b, RABBIT_BODY, 1, str_head(body, 10));
     rabbit_frame_put(&b, RABBIT_HEARTBEAT, 0, (struct str){0});
     rabbit_frame_put(&b, RABBIT_BODY, 1, str_from(body, 10));
-    bool ok = say(v, &b) && ack(v, v->n, false);
+    bool ok = say(v, &b) && ack(v, v->published, false);
     buf_release(&b);
     return ok;
 }
@@ -118,7 +118,7 @@ static bool block(struct visit *v)
 
 static bool answer_publish(struct visit *v, struct str body, const char *q)
 {
-    v->n++;
+    v->published++;
     if (strstr(q, "b/hang"))
         return true; /* its confirm never comes; others' do */
     if (strstr(q, "b/deaf"))
@@ -128,7 +128,7 @@ static bool answer_publish(struct visit *v, struct str body, const char *q)
     if (strstr(q, "b/late")) /* with the next one */
         return true;
     if (strstr(q, "b/both"))
-        return ack(v, v->n, true);
+        return ack(v, v->published, true);
     if (strstr(q, "b/all"))
         return ack(v, 0, true);
     if (strstr(q, "b/back"))
@@ -140,11 +140,11 @@ static bool answer_publish(struct visit *v, struct str body, const char *q)
     if (strstr(q, "b/garbage"))
         return receiver_say(v->fd, "HTTP/1.1 400 Bad Request\r\n\r\n");
     if (strstr(q, "b/future"))
-        return ack(v, v->n + 5, false);
+        return ack(v, v->published + 5, false);
     if (strstr(q, "b/zero"))
         return ack(v, 0, false);
     if (strstr(q, "b/twice"))
-        return ack(v, v->n, false) && ack(v, v->n, false) && ack(v, v->n, true);
+        return ack(v, v->published, false) && ack(v, v->published, false) && ack(v, v->published, true);
     if (strstr(q, "b/gone"))
         return close_channel(v, 404, "NOT_FOUND - no exchange 'events' in vhost '/'");
     if (strstr(q, "b/big"))
@@ -152,7 +152,7 @@ static bool answer_publish(struct visit *v, struct str body, const char *q)
                              "PRECONDITION_FAILED - message size 110 is larger than configured max size 105");
     if (strstr(q, "b/blocked"))
         return block(v);
-    return ack(v, v->n, false);
+    return ack(v, v->published, false);
 }
 
 static bool answer(struct visit *v, const char *q)
@@ -174,6 +174,6 @@ static bool answer(struct visit *v, const char *q)
 
 void receiver_start_amqp(struct receiver *r)
 {
-    static const struct protocol amqp = {complete, answer};
+    static const struct protocol amqp = {.complete = complete, .answer = answer};
     receiver_start_as(r, &amqp);
 }

@@ -160,7 +160,7 @@ static bool answer(struct visit *v, const char *request)
 
 void receiver_start_kafka(struct receiver *r)
 {
-    static const struct protocol kafka = {complete, answer};
+    static const struct protocol kafka = {.complete = complete, .answer = answer};
     if (!cluster)
         start_cluster();
     receiver_start_as(r, &kafka);

@@ -128,6 +128,6 @@ static bool answer(struct visit *v, const char *q)
 
 void receiver_start_redis(struct receiver *r)
 {
-    static const struct protocol redis = {complete, answer};
+    static const struct protocol redis = {.complete = complete, .answer = answer};
     receiver_start_as(r, &redis);
 }

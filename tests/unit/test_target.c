@@ -12,6 +12,8 @@
 #include "receiver.h"
 #include "target/amqp.h"
 #include "target/kafka.h"
+#include "target/mysql.h"
+#include "target/postgres.h"
 #include "target/redis.h"
 #include "target/webhook.h"
 
@@ -258,6 +260,51 @@ static const struct expected kafka_alone[] = {
     {"odd", SEND_RETRY, "Policy violation"},
 };
 
+/* one transaction for all of them, but what is one row's fault is its own */
+static const struct expected postgres_cases[][3] = {
+    REDIS_CASE("ok", SEND_OK, ""),
+    REDIS_CASE("close", SEND_RETRY, "the connection was lost"),
+    REDIS_CASE("half", SEND_RETRY, "the connection was lost"),
+    REDIS_CASE("garbage", SEND_RETRY, "127.0.0.1"),
+    REDIS_CASE("slow", SEND_OK, ""),
+    REDIS_CASE("e42501", SEND_RETRY, "MINIO_NOTIFY_POSTGRES_TABLE_t"),
+    REDIS_CASE("e53100", SEND_RETRY, "disk is full"),
+    REDIS_CASE("e57P01", SEND_RETRY, "shut down"),
+    REDIS_CASE("eXX000", SEND_RETRY, "refused"),
+    REDIS_CASE("e42P01", SEND_RETRY, "MINIO_NOTIFY_POSTGRES_TABLE_t"),
+    {{"ok-1", SEND_OK, ""}, {"e23514", SEND_REJECT, "constraint"}, {"ok-2", SEND_OK, ""}},
+    {{"e22001", SEND_REJECT, "cannot hold"}, {"e23514", SEND_REJECT, "constraint"}, {"ok-2", SEND_OK, ""}},
+    {{"ok-1", SEND_OK, ""}, {"eP0001", SEND_RETRY, "trigger"}, {"e22001", SEND_REJECT, "cannot hold"}},
+};
+static const struct expected mysql_cases[][3] = {
+    REDIS_CASE("ok", SEND_OK, ""),
+    REDIS_CASE("close", SEND_RETRY, "the connection was lost"),
+    REDIS_CASE("half", SEND_RETRY, "the connection was lost"),
+    REDIS_CASE("garbage", SEND_RETRY, "127.0.0.1"),
+    REDIS_CASE("e1142", SEND_RETRY, "MINIO_NOTIFY_MYSQL_TABLE_t"),
+    REDIS_CASE("e1114", SEND_RETRY, "disk"),
+    REDIS_CASE("e1053", SEND_RETRY, "shut down"),
+    REDIS_CASE("e1999", SEND_RETRY, "refused"),
+    REDIS_CASE("e1146", SEND_RETRY, "MINIO_NOTIFY_MYSQL_TABLE_t"),
+    {{"ok-1", SEND_OK, ""}, {"e4025", SEND_REJECT, "constraint"}, {"ok-2", SEND_OK, ""}},
+    {{"e1406", SEND_REJECT, "cannot hold"}, {"e3819", SEND_REJECT, "constraint"}, {"ok-2", SEND_OK, ""}},
+    {{"ok-1", SEND_OK, ""}, {"e1644", SEND_RETRY, "trigger"}, {"e1406", SEND_REJECT, "cannot hold"}},
+};
+
+static void postgres_cases_run(struct instance *in)
+{
+    for (size_t i = 0; i < COUNT_OF(postgres_cases); i++)
+        expect(in, postgres_cases[i], COUNT_OF(postgres_cases[i]), 10000);
+    expect(in, redis_hanging, COUNT_OF(redis_hanging), 400);
+}
+
+static void mysql_cases_run(struct instance *in)
+{
+    for (size_t i = 0; i < COUNT_OF(mysql_cases); i++)
+        expect(in, mysql_cases[i], COUNT_OF(mysql_cases[i]), 10000);
+    expect(in, redis_hanging, COUNT_OF(redis_hanging), 400);
+}
+
 static void webhook_cases_run(struct instance *in)
 {
     expect(in, webhook_cases, COUNT_OF(webhook_cases), 10000);
@@ -341,6 +388,24 @@ static struct instance kafka_at(const struct receiver *r)
     return instance_of(&target_kafka);
 }
 
+static struct instance postgres_at(const struct receiver *r)
+{
+    char text[96];
+    (void)snprintf(text, sizeof(text), "host=127.0.0.1 port=%u user=u dbname=d sslmode=disable", r->port);
+    setenv("MINIO_NOTIFY_POSTGRES_CONNECTION_STRING_t", text, 1);
+    setenv("MINIO_NOTIFY_POSTGRES_TABLE_t", "events", 1);
+    return instance_of(&target_postgres);
+}
+
+static struct instance mysql_at(const struct receiver *r)
+{
+    char text[96];
+    (void)snprintf(text, sizeof(text), "u:p@tcp(127.0.0.1:%u)/d", r->port);
+    setenv("MINIO_NOTIFY_MYSQL_DSN_STRING_t", text, 1);
+    setenv("MINIO_NOTIFY_MYSQL_TABLE_t", "events", 1);
+    return instance_of(&target_mysql);
+}
+
 /* Of each kind: its receiver, an instance that sends there, and what has to become of what that answers. */
 static const struct rig {
     const struct target_type *type;
@@ -351,7 +416,9 @@ static const struct rig {
 } rigs[] = {{&target_amqp, receiver_start_amqp, amqp_at, amqp_cases_run, 7},
             {&target_webhook, receiver_start, webhook_at, webhook_cases_run, 0},
             {&target_redis, receiver_start_redis, redis_at, redis_cases_run, 2},
-            {&target_kafka, receiver_start_kafka, kafka_at, kafka_cases_run, 2}};
+            {&target_kafka, receiver_start_kafka, kafka_at, kafka_cases_run, 2},
+            {&target_postgres, receiver_start_postgres, postgres_at, postgres_cases_run, 4},
+            {&target_mysql, receiver_start_mysql, mysql_at, mysql_cases_run, 6}};
 
 static const struct rig *rig_of(const struct target_type *type)
 {

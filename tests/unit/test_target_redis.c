@@ -81,33 +81,33 @@ static void test_plan(void **state)
 {
     (void)state;
     static const char *const what[] = {"+a", "+b", "-a", "?c", "+d", "?d", "+a", "-e", "-b", "+e"};
-    static const struct redis_step want[] = {
-        {REDIS_BEHIND, 6}, {REDIS_BEHIND, 8}, {REDIS_BEHIND, 6}, {REDIS_SKIP, 0},   {REDIS_SET, 0},
-        {REDIS_SKIP, 0},   {REDIS_SET, 0},    {REDIS_BEHIND, 9}, {REDIS_DELETE, 0}, {REDIS_SET, 0}};
-    struct redis_step steps[REDIS_MAX_BATCH];
+    static const struct plan_step want[] = {
+        {PLAN_BEHIND, 6}, {PLAN_BEHIND, 8}, {PLAN_BEHIND, 6}, {PLAN_SKIP, 0},   {PLAN_SET, 0},
+        {PLAN_SKIP, 0},   {PLAN_SET, 0},    {PLAN_BEHIND, 9}, {PLAN_DELETE, 0}, {PLAN_SET, 0}};
+    struct plan_step steps[PLAN_MAX_BATCH];
     size_t n = make_events(what, COUNT_OF(what));
-    redis_plan(events, n, REDIS_NAMESPACE, steps);
+    plan_batch(events, n, FORMAT_NAMESPACE, steps);
     for (size_t i = 0; i < n; i++) {
         assert_int_equal(steps[i].part, want[i].part);
-        if (want[i].part == REDIS_BEHIND)
+        if (want[i].part == PLAN_BEHIND)
             assert_int_equal(steps[i].last, want[i].last);
     }
-    redis_plan(events, n, REDIS_ACCESS, steps);
+    plan_batch(events, n, FORMAT_ACCESS, steps);
     for (size_t i = 0; i < n; i++)
-        assert_int_equal(steps[i].part, REDIS_SET);
+        assert_int_equal(steps[i].part, PLAN_SET);
     /* the same key in another bucket is another field */
     n = make_events((const char *const[]){"+a", "-a"}, 2);
     events[1].bucket = STR("c");
-    redis_plan(events, n, REDIS_NAMESPACE, steps);
-    assert_int_equal(steps[0].part, REDIS_SET);
-    assert_int_equal(steps[1].part, REDIS_DELETE);
+    plan_batch(events, n, FORMAT_NAMESPACE, steps);
+    assert_int_equal(steps[0].part, PLAN_SET);
+    assert_int_equal(steps[1].part, PLAN_DELETE);
     /* what is too large hides nothing */
-    char *big = x_calloc(1, REDIS_EVENT_MAX + 1);
+    char *big = x_calloc(1, PLAN_EVENT_MAX + 1);
     n = make_events((const char *const[]){"+a", "+a"}, 2);
-    events[1].record = str_n(big, REDIS_EVENT_MAX + 1);
-    redis_plan(events, n, REDIS_NAMESPACE, steps);
-    assert_int_equal(steps[0].part, REDIS_SET);
-    assert_int_equal(steps[1].part, REDIS_TOO_BIG);
+    events[1].record = str_n(big, PLAN_EVENT_MAX + 1);
+    plan_batch(events, n, FORMAT_NAMESPACE, steps);
+    assert_int_equal(steps[0].part, PLAN_SET);
+    assert_int_equal(steps[1].part, PLAN_TOO_BIG);
     free(big);
 }
 
@@ -117,13 +117,13 @@ static void test_values(void **state)
     struct buf b;
     buf_init(&b, 4096);
     make_events((const char *const[]){"+a b/%\"\xc3\xbc"}, 1);
-    redis_field(&b, events);
+    plan_key(&b, events);
     assert_true(str_eq_c(buf_view(&b), "b/a b/%\"\xc3\xbc"));
     buf_reset(&b);
-    redis_value(&b, events, REDIS_NAMESPACE);
+    redis_value(&b, events, FORMAT_NAMESPACE);
     assert_true(str_eq_c(buf_view(&b), "{\"Records\":[{\"n\":1}]}"));
     buf_reset(&b);
-    redis_value(&b, events, REDIS_ACCESS);
+    redis_value(&b, events, FORMAT_ACCESS);
     assert_true(
         str_eq_c(buf_view(&b), "[{\"Event\":[{\"n\":1}],\"EventTime\":\"2026-02-01T10:20:30.123Z\"}]"));
     buf_release(&b);
@@ -146,7 +146,7 @@ static void test_explanations(void **state)
         {"ERR some news\r\n\x1b[2J", {"ERR some news   [2J", "see its log"}},
         {"", {"answered ''", ""}},
     };
-    const struct redis_names names = {"h:1", "x", "k", REDIS_NAMESPACE};
+    const struct redis_names names = {"h:1", "x", "k", FORMAT_NAMESPACE};
     char text[SEND_WHY];
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         redis_explain(&names, str_c(cases[i].error), text, sizeof(text));
@@ -168,17 +168,17 @@ static void test_confirmed(void **state)
 {
     (void)state;
     static const struct {
-        enum redis_format format;
+        enum plan_format format;
         int type;
         long long integer;
         bool want;
     } cases[] = {
-        {REDIS_NAMESPACE, REDIS_REPLY_INTEGER, 0, true},  {REDIS_NAMESPACE, REDIS_REPLY_INTEGER, 5, true},
-        {REDIS_NAMESPACE, REDIS_REPLY_INTEGER, 6, false}, {REDIS_NAMESPACE, REDIS_REPLY_INTEGER, -1, false},
-        {REDIS_ACCESS, REDIS_REPLY_INTEGER, 5, true},     {REDIS_ACCESS, REDIS_REPLY_INTEGER, 99999, true},
-        {REDIS_ACCESS, REDIS_REPLY_INTEGER, 4, false},    {REDIS_ACCESS, REDIS_REPLY_STATUS, 5, false},
-        {REDIS_NAMESPACE, REDIS_REPLY_NIL, 1, false},     {REDIS_NAMESPACE, REDIS_REPLY_DOUBLE, 1, false},
-        {REDIS_NAMESPACE, REDIS_REPLY_PUSH, 1, false},
+        {FORMAT_NAMESPACE, REDIS_REPLY_INTEGER, 0, true},  {FORMAT_NAMESPACE, REDIS_REPLY_INTEGER, 5, true},
+        {FORMAT_NAMESPACE, REDIS_REPLY_INTEGER, 6, false}, {FORMAT_NAMESPACE, REDIS_REPLY_INTEGER, -1, false},
+        {FORMAT_ACCESS, REDIS_REPLY_INTEGER, 5, true},     {FORMAT_ACCESS, REDIS_REPLY_INTEGER, 99999, true},
+        {FORMAT_ACCESS, REDIS_REPLY_INTEGER, 4, false},    {FORMAT_ACCESS, REDIS_REPLY_STATUS, 5, false},
+        {FORMAT_NAMESPACE, REDIS_REPLY_NIL, 1, false},     {FORMAT_NAMESPACE, REDIS_REPLY_DOUBLE, 1, false},
+        {FORMAT_NAMESPACE, REDIS_REPLY_PUSH, 1, false},
     };
     char text[SEND_WHY];
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
@@ -233,7 +233,7 @@ struct rig {
     struct err e;
 };
 
-static void rig_open(struct rig *g, enum redis_format format)
+static void rig_open(struct rig *g, enum plan_format format)
 {
     static char empty[] = "", key[] = "events";
     memset(g, 0, sizeof(*g));
@@ -275,7 +275,7 @@ static void test_commands(void **state)
     (void)state;
     static const char *const what[] = {"+a", "+b", "-a", "?c", "+d"};
     struct rig g;
-    rig_open(&g, REDIS_NAMESPACE);
+    rig_open(&g, FORMAT_NAMESPACE);
     assert_true(rig_connect(&g));
     rig_send(&g, what, COUNT_OF(what));
     for (size_t i = 0; i < COUNT_OF(what); i++)
@@ -302,7 +302,7 @@ static void test_what_is_refused_holds_the_rest(void **state)
 {
     (void)state;
     struct rig g;
-    rig_open(&g, REDIS_NAMESPACE);
+    rig_open(&g, FORMAT_NAMESPACE);
     assert_true(rig_connect(&g));
     rig_send(&g, (const char *const[]){"-x", "+oom", "?y", "+oom"}, 4);
     assert_int_equal(out[0], SEND_RETRY);
@@ -324,7 +324,7 @@ static void test_a_list_keeps_its_order(void **state)
     memset(record, ' ', 300000);
     memcpy(refused, "b/oom", 5);
     memcpy(cut, "b/close", 7);
-    rig_open(&g, REDIS_ACCESS);
+    rig_open(&g, FORMAT_ACCESS);
     assert_true(rig_connect(&g));
     static const char *const what[] = {"+1", "+2", "+3", "+4", "+5", "+6", "+7", "+8"};
     make_events(what, COUNT_OF(what));
@@ -346,7 +346,7 @@ static void test_answers_that_nobody_asked_for(void **state)
 {
     (void)state;
     struct rig g;
-    rig_open(&g, REDIS_NAMESPACE);
+    rig_open(&g, FORMAT_NAMESPACE);
     assert_true(rig_connect(&g));
     rig_send(&g, (const char *const[]){"+twice"}, 1);
     assert_int_equal(out[0], SEND_OK);
@@ -373,7 +373,7 @@ static void test_logins(void **state)
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct rig g;
         char user[16], password[16];
-        rig_open(&g, REDIS_ACCESS);
+        rig_open(&g, FORMAT_ACCESS);
         g.r.login = cases[i].login;
         (void)snprintf(user, sizeof(user), "%s", cases[i].user);
         (void)snprintf(password, sizeof(password), "%s", cases[i].password);
@@ -391,13 +391,13 @@ static void test_key_types(void **state)
 {
     (void)state;
     static const struct {
-        enum redis_format format;
+        enum plan_format format;
         const char *type;
         bool good;
-    } cases[] = {{REDIS_NAMESPACE, "none", true},  {REDIS_NAMESPACE, "hash", true},
-                 {REDIS_NAMESPACE, "list", false}, {REDIS_NAMESPACE, "string", false},
-                 {REDIS_ACCESS, "none", true},     {REDIS_ACCESS, "list", true},
-                 {REDIS_ACCESS, "hash", false},    {REDIS_ACCESS, "stream", false}};
+    } cases[] = {{FORMAT_NAMESPACE, "none", true},  {FORMAT_NAMESPACE, "hash", true},
+                 {FORMAT_NAMESPACE, "list", false}, {FORMAT_NAMESPACE, "string", false},
+                 {FORMAT_ACCESS, "none", true},     {FORMAT_ACCESS, "list", true},
+                 {FORMAT_ACCESS, "hash", false},    {FORMAT_ACCESS, "stream", false}};
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct rig g;
         rig_open(&g, cases[i].format);
@@ -413,7 +413,7 @@ static void test_idle(void **state)
 {
     (void)state;
     struct rig g;
-    rig_open(&g, REDIS_NAMESPACE);
+    rig_open(&g, FORMAT_NAMESPACE);
     assert_true(rig_connect(&g));
     assert_true(target_redis.idle(g.self, clock_mono_ms() + 5000, &g.e));
     assert_non_null(receiver_find(&g.r, "PING"));

@@ -117,11 +117,13 @@ class Broker:
     def freeze(self):
         """It keeps its connections and answers nothing, until thaw()."""
         for pid in family(self.pid):
-            os.kill(pid, signal.SIGSTOP)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
 
     def thaw(self):
         for pid in family(self.pid):
-            os.kill(pid, signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
     def tls(self, name):
         return os.path.join(self.directory, "tls", name)

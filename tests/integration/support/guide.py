@@ -48,8 +48,9 @@ class Guide:
             self.server.start()
             if self.server.s3.request("GET", f"/minio/admin/v3/get-config-kv?key={subsystem}").status in (404, 426, 501):
                 pytest.skip("this server has no mc admin config")
-            self.mc("admin", "config", "set", "myminio", f"{subsystem}:1", *(f"{k}={v}" for k, v in keys.items()))
+            self.mc("admin", "config", "set", "myminio", f"{subsystem}:1", *(f'{k}="{v}"' if " " in v else f"{k}={v}" for k, v in keys.items()))
         kind = subsystem.removeprefix("notify_")
+        kind = {"postgres": "postgresql"}.get(kind, kind)
         if how == MC:
             self.server.restart()
         wait_for(lambda: f"SQS ARNs: arn:minio:sqs::1:{kind} " in self.server.log(), 10, "the ARN in the start-up text")

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * MySQL's statements: libmariadb's interface that does not block, with the waiting done here, because its own time limits
+ * are for single reads and writes. */
+#include <errmsg.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "target/mysql_impl.h"
+
+/* The connection is of no use any more. */
+static bool lost(struct mysql_target *t, const char *what, struct sql_error *error, struct err *e)
+{
+    *error = (struct sql_error){0};
+    (void)err_set(e, "%.60s%s", t->names.shown, what);
+    mysql_target_disconnect(t);
+    return false;
+}
+
+/* An error of the statement at hand: the server's, or the library's about the connection. */
+static bool failed(struct mysql_target *t, struct sql_error *error, struct err *e)
+{
+    char text[160], what[200];
+    unsigned number = mysql_errno(t->m);
+    if (number == CR_MALFORMED_PACKET || number == 0)
+        return lost(t, " does not answer as MySQL does", error, e);
+    if (number >= CR_MIN_ERROR && number <= CR_MYSQL_LAST_ERROR) {
+        sql_shown(str_c(mysql_error(t->m)), t->names.secret, text, sizeof(text));
+        (void)snprintf(what, sizeof(what), ": the connection was lost: %s", text);
+        return lost(t, what, error, e);
+    }
+    *error = (struct sql_error){.at = SQL_WHOLE};
+    (void)snprintf(error->code, sizeof(error->code), "%u", number);
+    (void)snprintf(error->text, sizeof(error->text), "%s", mysql_error(t->m));
+    return false;
+}
+
+/* Waits for what the library waits for; false: the time is over. */
+static bool wait_for(const struct mysql_target *t, int status, const struct patience *p)
+{
+    short events =
+        (short)((status & MYSQL_WAIT_READ ? POLLIN : 0) | (status & MYSQL_WAIT_WRITE ? POLLOUT : 0) |
+                (status & MYSQL_WAIT_EXCEPT ? POLLPRI : 0));
+    return patience_poll(p, mysql_get_socket(t->m), events);
+}
+
+#define READY(status) ((status) & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE | MYSQL_WAIT_EXCEPT))
+
+static void look_at(MYSQL_RES *result, uint64_t *rows, uint64_t *first)
+{
+    MYSQL_ROW row = result ? mysql_fetch_row(result) : NULL;
+    if (rows)
+        *rows = result ? mysql_num_rows(result) : 0;
+    if (first)
+        *first = row && row[0] ? strtoull(row[0], NULL, 10) : 0;
+    mysql_free_result(result);
+}
+
+bool mysql_run(struct mysql_target *t, struct str sql, const struct patience *p, uint64_t *rows,
+               uint64_t *first, struct sql_error *error, struct err *e)
+{
+    static const char late[] = ": no answer in time";
+    int failure = 0;
+    MYSQL_RES *result = NULL;
+    *error = (struct sql_error){0};
+    for (int status = mysql_real_query_start(&failure, t->m, sql.p, sql.n); status != 0;
+         status = mysql_real_query_cont(&failure, t->m, READY(status)))
+        if (!wait_for(t, status, p))
+            return lost(t, late, error, e);
+    if (failure)
+        return failed(t, error, e);
+    for (int status = mysql_store_result_start(&result, t->m); status != 0;
+         status = mysql_store_result_cont(&result, t->m, READY(status)))
+        if (!wait_for(t, status, p))
+            return lost(t, late, error, e);
+    if (!result && mysql_errno(t->m))
+        return failed(t, error, e);
+    bool odd = (!result && mysql_field_count(t->m) > 0) || mysql_more_results(t->m);
+    look_at(result, rows, first);
+    return !odd || lost(t, " does not answer as MySQL does", error, e);
+}
+
+bool mysql_quiet(struct mysql_target *t, struct err *e)
+{
+    struct sql_error error;
+    struct pollfd f = {.fd = mysql_get_socket(t->m), .events = POLLIN | POLLRDHUP};
+    /* TLS may send its own now and then (tickets of sessions), which the next read takes; what hides there shows then. */
+    if (poll(&f, 1, 0) == 0 ||
+        (t->dsn.tls != MYSQL_TLS_OFF && !(f.revents & (POLLHUP | POLLERR | POLLRDHUP))))
+        return true;
+    return lost(t, ": the connection was lost: it closed it", &error, e);
+}

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The receivers that speak PostgreSQL's protocol (version 3) and MySQL's: enough of them for a login, for probes of the table
+ * and for batches; in these they behave as the key of an event asks. "b/e23514" is refused with that code. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "base/err.h"
+#include "receiver.h"
+
+static bool say(struct visit *v, const struct buf *b)
+{
+    return send(v->fd, b->p, b->len, MSG_NOSIGNAL) == (ssize_t)b->len;
+}
+
+static const char *find(const char *q, size_t n, const char *part)
+{
+    return memmem(q, n, part, strlen(part));
+}
+
+/* What is done instead of an answer, where the key asks for it. */
+static bool misbehaves(struct visit *v, const char *q, bool *going)
+{
+    *going = false;
+    if (find(q, v->n, "b/hang"))
+        receiver_hang(v);
+    else if (find(q, v->n, "b/garbage"))
+        (void)receiver_say(v->fd, "HTTP/1.1 400 Bad Request\r\n\r\n");
+    else if (find(q, v->n, "b/half"))
+        (void)receiver_say(v->fd, "C");
+    else if (!find(q, v->n, "b/close"))
+        return false;
+    return true;
+}
+
+/* --- PostgreSQL --------------------------------------------------------------------------------------------------- */
+
+static size_t be32(const char *p)
+{
+    const unsigned char *u = (const unsigned char *)p;
+    return (size_t)u[0] << 24 | (size_t)u[1] << 16 | (size_t)u[2] << 8 | u[3];
+}
+
+/* Up to a query, or the Sync that ends a pipeline. */
+static size_t postgres_complete(struct buf *in)
+{
+    if (in->len >= 4 && in->p[0] == 0)
+        return be32(in->p) <= in->len ? be32(in->p) : 0;
+    for (size_t at = 0; in->len - at >= 5;) {
+        char type = in->p[at];
+        size_t n = 1 + be32(in->p + at + 1);
+        if (n > in->len - at)
+            return 0;
+        at += n;
+        if (type == 'Q' || type == 'S' || type == 'X')
+            return at;
+    }
+    return 0;
+}
+
+static void message(struct buf *b, char type, const char *p, size_t n)
+{
+    buf_char(b, type);
+    buf_be32(b, (uint32_t)n + 4);
+    buf_put(b, p, n);
+}
+
+static void refusal(struct buf *b, const char *code)
+{
+    char text[64];
+    int n = snprintf(text, sizeof(text), "SERROR%cC%.5s%cMrefused%c%c", 0, code, 0, 0, 0);
+    message(b, 'E', text, (size_t)n);
+}
+
+#define TAG(tag) tag, sizeof(tag)
+
+/* One answer to each message; after an error only to the last. */
+static void pipeline(struct buf *b, const char *q, size_t n)
+{
+    const char *refused = NULL;
+    for (size_t at = 0; at < n; at += 1 + be32(q + at + 1)) {
+        size_t len = be32(q + at + 1);
+        if (q[at] == 'S')
+            message(b, 'Z', "I", 1);
+        if (refused)
+            continue;
+        const char *code = q[at] == 'B' ? find(q + at, len, "b/e") : NULL;
+        if (code)
+            refusal(b, refused = code + 3);
+        else if (q[at] == 'P')
+            message(b, '1', "", 0);
+        else if (q[at] == 'B')
+            message(b, '2', "", 0);
+        else if (q[at] == 'D')
+            message(b, 'n', "", 0);
+        else if (q[at] == 'E')
+            message(b, 'C', TAG("INSERT 0 1"));
+    }
+}
+
+static bool postgres_answer(struct visit *v, const char *q)
+{
+    struct buf b;
+    bool going = true;
+    if (q[0] == 'P' && misbehaves(v, q, &going))
+        return going;
+    if (q[0] == 'X')
+        return false;
+    buf_init(&b, 1u << 20);
+    if (q[0] == 0) {
+        message(&b, 'R', "\0\0\0\0", 4);
+        message(&b, 'S',
+                TAG("server_version\0"
+                    "15.0"));
+        message(&b, 'S',
+                TAG("client_encoding\0"
+                    "UTF8"));
+        message(&b, 'Z', "I", 1);
+    } else if (q[0] == 'Q') {
+        message(&b, 'C', TAG("SET"));
+        message(&b, 'Z', "I", 1);
+    } else {
+        pipeline(&b, q, v->n);
+    }
+    bool ok = true;
+    for (size_t i = 0; i < b.len && ok && find(q, v->n, "b/slow");
+         i++) /* a byte at a time, then nothing is left */
+        ok = send(v->fd, b.p + i, 1, MSG_NOSIGNAL) == 1;
+    if (!find(q, v->n, "b/slow"))
+        ok = say(v, &b);
+    buf_release(&b);
+    return ok;
+}
+
+void receiver_start_postgres(struct receiver *r)
+{
+    static const struct protocol postgres = {.complete = postgres_complete, .answer = postgres_answer};
+    receiver_start_as(r, &postgres);
+}
+
+/* --- MySQL -------------------------------------------------------------------------------------------------------- */
+
+static size_t mysql_complete(struct buf *in)
+{
+    const unsigned char *u = (const unsigned char *)in->p;
+    size_t n = in->len < 4 ? 0 : 4 + ((size_t)u[0] | (size_t)u[1] << 8 | (size_t)u[2] << 16);
+    return n <= in->len ? n : 0;
+}
+
+static void packet(struct buf *b, unsigned char *number, const char *p, size_t n)
+{
+    const char head[4] = {(char)n, (char)(n >> 8), (char)(n >> 16), (char)(*number)++};
+    buf_put(b, head, 4);
+    buf_put(b, p, n);
+}
+
+#define BYTES(text) text, sizeof(text) - 1
+#define OK_PACKET   "\0\0\0\2\0\0\0"
+#define END_PACKET  "\xfe\0\0\2\0"
+
+static bool mysql_greet(struct visit *v)
+{
+    struct buf b;
+    unsigned char number = 0;
+    buf_init(&b, 4096);
+    /* protocol 10, version, thread, 8 bytes of salt, capabilities (4.1, secure, plugins), charset, status, more of them */
+    packet(&b, &number,
+           BYTES("\x0a"
+                 "8.0.30\0"
+                 "\1\0\0\0"
+                 "12345678\0"
+                 "\x0d\xa2"
+                 "\x2d"
+                 "\2\0"
+                 "\x08\0"
+                 "\x15"
+                 "\0\0\0\0\0\0\0\0\0\0"
+                 "123456789012\0"
+                 "mysql_native_password\0"));
+    bool ok = say(v, &b);
+    buf_release(&b);
+    return ok;
+}
+
+/* One column and one row. */
+static void result(struct buf *b, unsigned char *number)
+{
+    packet(b, number, BYTES("\1"));
+    packet(b, number, BYTES("\3def\0\0\0\1x\1x\x0c\x3f\0\x14\0\0\0\x08\0\0\0\0\0"));
+    packet(b, number, BYTES(END_PACKET));
+    packet(b, number,
+           BYTES("\x08"
+                 "16777216"));
+    packet(b, number, BYTES(END_PACKET));
+}
+
+static bool mysql_answer(struct visit *v, const char *q)
+{
+    struct buf b;
+    unsigned char number = (unsigned char)(q[3] + 1);
+    bool going = true;
+    const char *code = find(q, v->n, "b/e");
+    if (q[4] == 1 && q[3] == 0)
+        return false;
+    if (misbehaves(v, q, &going))
+        return going;
+    buf_init(&b, 65536);
+    if (code) {
+        char text[64];
+        unsigned long error = strtoul(code + 3, NULL, 10);
+        int n = snprintf(text, sizeof(text), "\xff%c%c#HY000refused", (int)(error & 0xff), (int)(error >> 8));
+        packet(&b, &number, text, (size_t)n);
+    } else if (find(q, v->n, "SELECT") || find(q, v->n, "EXPLAIN") || find(q, v->n, "SHOW")) {
+        result(&b, &number);
+    } else {
+        packet(&b, &number, BYTES(OK_PACKET));
+    }
+    bool ok = say(v, &b);
+    buf_release(&b);
+    return ok;
+}
+
+void receiver_start_mysql(struct receiver *r)
+{
+    static const struct protocol mysql = {
+        .complete = mysql_complete, .answer = mysql_answer, .greet = mysql_greet};
+    receiver_start_as(r, &mysql);
+}
