@@ -19,6 +19,7 @@ from support.wait import holds_for, wait_for
 
 pytestmark = pytest.mark.brokers
 ARN = arn("1", "amqp")
+LONG = pytest.mark.long
 ODD_KEYS = ["plain.jpg", "with blank", "per%cent%20", 'quo"te\'s', "ünïcödé/☃/日本", "a//b", "+plus&amp<>", "tail/",
             "k" * 1024, "back\\slash", "{\"Records\":[]}", "*?[a]", "\u2028line"]
 
@@ -106,7 +107,7 @@ def test_filters_and_a_target_without_a_name(make_server, rabbit, exchange):
 
 # -- exchanges --------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("kind,key,binding", [("direct", "logs", None), ("topic", "a.b", None),
+@pytest.mark.parametrize("kind,key,binding", [pytest.param("direct", "logs", None, marks=LONG), ("topic", "a.b", None),
                                               ("headers", "", {"x-match": "all", "minio-event": "s3:ObjectRemoved:Delete"})])
 def test_types_of_exchanges(make_server, rabbit, exchange, kind, key, binding):
     server = make_server(env=amqp_env(rabbit, exchange=exchange, exchange_type=kind, routing_key=key)).start()
@@ -139,7 +140,7 @@ def test_an_exchange_that_is_not_declared(make_server, rabbit, exchange):
 FLAGS = [{}, {"durable": "on"}, {"auto_deleted": "on"}, {"durable": "on", "auto_deleted": "on"}, {"no_wait": "on", "durable": "on"}]
 
 
-@pytest.mark.parametrize("flags", FLAGS, ids=["-".join(f) or "none" for f in FLAGS])
+@pytest.mark.parametrize("flags", [pytest.param(f, marks=LONG if len(f) < 2 else (), id="-".join(f) or "none") for f in FLAGS])
 def test_flags_of_the_exchange(make_server, rabbit, exchange, flags):
     """It is declared as the settings say: another declaration of the same passes, any different one is refused."""
     server = make_server(env=amqp_env(rabbit, exchange=exchange, **flags)).start()
@@ -253,7 +254,11 @@ REFUSED = [("amqp://alice:wrong-secret@127.0.0.1:{}", "user or password is wrong
            ("amqp://writer:writer-secret@127.0.0.1:{}", "give the user configure and write.*MINIO_NOTIFY_AMQP_URL_1")]
 
 
-@pytest.mark.parametrize("url,reason", REFUSED, ids=["password", "user", "no-right", "no-vhost", "no-exchange"])
+REFUSED_IDS = ["password", "user", "no-right", "no-vhost", "no-exchange"]
+
+
+@pytest.mark.parametrize("url,reason", [pytest.param(*c, marks=LONG if name in ("user", "no-right") else (), id=name)
+                                        for c, name in zip(REFUSED, REFUSED_IDS)])
 def test_refused_logins(make_server, rabbit, users, exchange, url, reason):
     """It is said what is wrong and where to set it right, without the secret; the event waits for the right one."""
     server = make_server(env=amqp_env(url.format(rabbit.port), exchange=exchange)).start()
@@ -290,7 +295,7 @@ def tls_url(broker, host="localhost", more=""):
 
 
 @pytest.mark.sanitize
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+@pytest.mark.parametrize("host", [pytest.param("127.0.0.1", marks=LONG), "localhost"])
 def test_tls(make_server, rabbit, tls_dir, exchange, host):
     server = make_server(env=amqp_env(tls_url(rabbit.broker, host), exchange=exchange), args=["--certs-dir", tls_dir]).start()
     with rabbit.queue(exchange) as queue:
@@ -371,7 +376,7 @@ BAD = [({"url": "http://127.0.0.1:1"}, "begin with amqp://"), ({"url": "amqp://1
        ({"mandatory": "perhaps"}, "on or off"), ({"queue_dir": "relative"}, "absolute path")]
 
 
-@pytest.mark.parametrize("keys,reason", BAD, ids=[reason for _, reason in BAD])
+@pytest.mark.parametrize("keys,reason", [pytest.param(*c, marks=LONG if i > 2 else (), id=c[1]) for i, c in enumerate(BAD)])
 def test_bad_settings(make_server, keys, reason):
     server = make_server(env=amqp_env("amqp://127.0.0.1:1", **keys)).start()
     assert re.search(f"settings are wrong.*{re.escape(reason)}", server.log()), server.log()

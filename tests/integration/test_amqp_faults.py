@@ -18,11 +18,6 @@ pytestmark = pytest.mark.brokers
 IN_FLIGHT = 256
 
 
-@pytest.fixture(scope="module")
-def shared(start_broker):
-    return Rabbit(start_broker("rabbitmq"))
-
-
 @pytest.fixture
 def rabbit(start_broker):
     """Started again if a test has ended it."""
@@ -77,7 +72,7 @@ IMPOSTORS = {"http": (b"HTTP/1.1 400 Bad Request\r\n\r\n", "does not answer as")
              "endless": (b"\x08\x00\x00\x00\x00\x00\x00\xce" * 1000, "no answer in time")}
 
 
-@pytest.mark.parametrize("what", IMPOSTORS)
+@pytest.mark.parametrize("what", [pytest.param(w, marks=pytest.mark.long if w in ("half", "endless") else ()) for w in IMPOSTORS])
 def test_impostors(make_server, what):
     port = free_port()
     answer, reason = IMPOSTORS[what]
@@ -180,7 +175,7 @@ def test_the_broker_closes_the_connection(make_server, rabbit):
         assert_in_order(queue.wait_distinct(20))
 
 
-@pytest.mark.parametrize("point", ["event-before-send", "event-sent"])
+@pytest.mark.parametrize("point", [pytest.param("event-before-send", marks=pytest.mark.long), "event-sent"])
 def test_belfry_killed_around_a_batch(make_server, rabbit, point):
     name = f"around-{point}"
     server = make_server(env=durable_env(rabbit, name)).start()
