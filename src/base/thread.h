@@ -16,6 +16,7 @@ enum mutex_rank {
     RANK_DELIVERY_CHANGE = 18, /* event/: one change of the targets at a time */
     RANK_DELIVERY = 20,        /* event/: table of senders */
     RANK_SENDER = 30,          /* event/: one sender's state */
+    RANK_TARGET = 35,          /* target/: what threads of a library hand over */
     RANK_BUCKETS = 40,         /* store/: table of buckets */
     RANK_STORE = 50,           /* store/: janitor, space */
     RANK_LISTEN = 55,          /* event/: listeners */

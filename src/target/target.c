@@ -6,6 +6,7 @@
 #include "target/amqp.h"
 #include "target/kafka.h"
 #include "target/mysql.h"
+#include "target/nats.h"
 #include "target/payload.h"
 #include "target/postgres.h"
 #include "target/redis.h"
@@ -15,6 +16,7 @@ const struct target_type *const target_types[] = {
     &target_amqp,
     &target_kafka,
     &target_mysql,
+    &target_nats,
     &target_postgres,
     &target_redis,
     &target_webhook,

@@ -7,8 +7,6 @@
 #include "target/target.h"
 
 static const struct config_alias tls_aliases[] = {{"tls_enable", "tls", NULL}, {NULL, NULL, NULL}};
-static const struct config_alias nats_aliases[] = {
-    {"tls_enable", "tls", NULL}, {"streaming_enable", "streaming", NULL}, {NULL, NULL, NULL}};
 
 static const struct config_key mqtt_keys[] = {
     {.name = "broker",
@@ -49,89 +47,6 @@ static const struct target_type unbuilt_mqtt = {.name = "mqtt",
                                                     "broker topic username password qos keep_alive_interval "
                                                     "reconnect_interval queue_dir queue_limit comment",
                                                 .keys = mqtt_keys};
-
-static const struct config_key nats_keys[] = {
-    {.name = "address",
-     .type = CONFIG_STRING,
-     .flags = CONFIG_REQUIRED,
-     .help_type = "address",
-     .help = "NATS server address e.g. '0.0.0.0:4222'"},
-    {.name = "subject", .type = CONFIG_STRING, .flags = CONFIG_REQUIRED, .help = "NATS subscription subject"},
-    {.name = "username", .type = CONFIG_STRING, .help = "NATS username"},
-    {.name = "password", .type = CONFIG_STRING, .flags = CONFIG_SECRET, .help = "NATS password"},
-    {.name = "token", .type = CONFIG_STRING, .flags = CONFIG_SECRET, .help = "NATS token"},
-    {.name = "tls", .type = CONFIG_ONOFF, .fallback = "off", .help = "set to 'on' to enable TLS"},
-    {.name = "tls_skip_verify",
-     .type = CONFIG_ONOFF,
-     .fallback = "off",
-     .help = "trust server TLS without verification, defaults to \"on\" (verify)",
-     .note = "off by default: the certificate is verified"},
-    {.name = "cert_authority",
-     .type = CONFIG_PATH,
-     .help_type = "string",
-     .help = "path to certificate chain of the target NATS server"},
-    {.name = "client_cert",
-     .type = CONFIG_PATH,
-     .help_type = "string",
-     .help = "client cert for NATS mTLS auth"},
-    {.name = "client_key",
-     .type = CONFIG_PATH,
-     .help_type = "string",
-     .help = "client cert key for NATS mTLS auth"},
-    {.name = "ping_interval",
-     .type = CONFIG_DURATION,
-     .fallback = "0",
-     .help = "client ping commands interval in s,m,h,d. Disabled by default"},
-    {.name = "jetstream", .type = CONFIG_ONOFF, .fallback = "off", .help = "enable JetStream support"},
-    {.name = "streaming",
-     .type = CONFIG_ONOFF,
-     .flags = CONFIG_HIDDEN,
-     .fallback = "off",
-     .help = "[DEPRECATED] set to 'on', to use streaming NATS server"},
-    {.name = "streaming_async",
-     .type = CONFIG_ONOFF,
-     .flags = CONFIG_HIDDEN,
-     .fallback = "off",
-     .help = "[DEPRECATED] set to 'on', to enable asynchronous publish"},
-    {.name = "streaming_max_pub_acks_in_flight",
-     .type = CONFIG_NUMBER,
-     .flags = CONFIG_HIDDEN,
-     .fallback = "0",
-     .help = "[DEPRECATED] number of messages to publish without waiting for ACKs"},
-    {.name = "streaming_cluster_id",
-     .type = CONFIG_STRING,
-     .flags = CONFIG_HIDDEN,
-     .help = "[DEPRECATED] unique ID for NATS streaming cluster"},
-    TARGET_KEY_QUEUE_DIR,
-    TARGET_KEY_QUEUE_LIMIT,
-    TARGET_KEY_COMMENT,
-    {.name = "user_credentials",
-     .type = CONFIG_PATH,
-     .flags = CONFIG_ENV_ONLY,
-     .help = "file with the JWT and the seed of a user"},
-    {.name = "nkey_seed",
-     .type = CONFIG_PATH,
-     .flags = CONFIG_ENV_ONLY,
-     .help = "file with the seed of an NKey"},
-    {.name = "tls_handshake_first",
-     .type = CONFIG_ONOFF,
-     .flags = CONFIG_ENV_ONLY,
-     .fallback = "off",
-     .help = "'on' to begin with the TLS handshake, before the server's greeting"},
-    TARGET_KEY_QUEUE_FULL,
-    TARGET_KEY_DEAD_LETTER_LIMIT,
-    {.name = NULL},
-};
-
-static const struct target_type unbuilt_nats = {
-    .name = "nats",
-    .subsys = "notify_nats",
-    .help = "publish bucket notifications to NATS endpoints",
-    .help_order = "address subject username password token tls tls_skip_verify ping_interval cert_authority "
-                  "client_cert client_key jetstream queue_dir queue_limit streaming streaming_async "
-                  "streaming_max_pub_acks_in_flight streaming_cluster_id comment",
-    .aliases = nats_aliases,
-    .keys = nats_keys};
 
 static const struct config_key nsq_keys[] = {
     {.name = "nsqd_address",
@@ -192,5 +107,5 @@ static const struct target_type unbuilt_elasticsearch = {
     .help_order = "url index format queue_dir queue_limit username password comment",
     .keys = elasticsearch_keys};
 
-const struct target_type *const target_types_unbuilt[] = {&unbuilt_mqtt, &unbuilt_nats, &unbuilt_nsq,
-                                                          &unbuilt_elasticsearch, NULL};
+const struct target_type *const target_types_unbuilt[] = {&unbuilt_mqtt, &unbuilt_nsq, &unbuilt_elasticsearch,
+                                                          NULL};

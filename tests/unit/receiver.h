@@ -32,6 +32,7 @@ struct receiver {
     const char *key_type; /* Redis: what TYPE says; NULL: none */
     const char *login;    /* Redis: what AUTH has to bring ("user:password", "password"); NULL: no password */
     _Atomic int entries;  /* Redis: what HLEN says */
+    const char *info;     /* NATS: the greeting; NULL: that of a server without login and TLS; "": none */
     int listener;
     unsigned port;
     const struct receiver *elsewhere; /* where "other-307" redirects to */
@@ -55,6 +56,7 @@ void receiver_start_amqp(struct receiver *r);
 void receiver_start_kafka(struct receiver *r);
 void receiver_start_postgres(struct receiver *r);
 void receiver_start_mysql(struct receiver *r);
+void receiver_start_nats(struct receiver *r);
 void receiver_start_as(struct receiver *r, const struct protocol *p);
 void receiver_stop(struct receiver *r);
 unsigned receiver_requests(struct receiver *r);

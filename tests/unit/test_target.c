@@ -13,6 +13,7 @@
 #include "target/amqp.h"
 #include "target/kafka.h"
 #include "target/mysql.h"
+#include "target/nats.h"
 #include "target/postgres.h"
 #include "target/redis.h"
 #include "target/webhook.h"
@@ -305,6 +306,37 @@ static void mysql_cases_run(struct instance *in)
     expect(in, redis_hanging, COUNT_OF(redis_hanging), 400);
 }
 
+/* one PONG for all of them */
+static const struct expected nats_cases[][3] = {
+    REDIS_CASE("ok", SEND_OK, ""),
+    REDIS_CASE("close", SEND_RETRY, "closed the connection"),
+    REDIS_CASE("half", SEND_RETRY, "closed the connection"),
+    REDIS_CASE("garbage", SEND_RETRY, ""),
+    REDIS_CASE("slow", SEND_OK, ""),
+    REDIS_CASE("denied", SEND_RETRY, "MINIO_NOTIFY_NATS_SUBJECT_t"),
+    REDIS_CASE("payload", SEND_RETRY, "max_payload"),
+    REDIS_CASE("expired", SEND_RETRY, "MINIO_NOTIFY_NATS_USER_CREDENTIALS_t"),
+    REDIS_CASE("odd", SEND_RETRY, "Odd something"),
+    REDIS_CASE("chatter", SEND_OK, ""),
+};
+static const struct expected nats_hanging[] = REDIS_CASE("hang", SEND_RETRY, "in time");
+
+static void nats_cases_run(struct instance *in)
+{
+    for (size_t i = 0; i < COUNT_OF(nats_cases); i++)
+        expect(in, nats_cases[i], COUNT_OF(nats_cases[i]), 10000);
+    expect(in, nats_hanging, COUNT_OF(nats_hanging), 400);
+}
+
+static struct instance nats_at(const struct receiver *r)
+{
+    char address[32];
+    (void)snprintf(address, sizeof(address), "127.0.0.1:%u", r->port);
+    setenv("MINIO_NOTIFY_NATS_ADDRESS_t", address, 1);
+    setenv("MINIO_NOTIFY_NATS_SUBJECT_t", "events", 1);
+    return instance_of(&target_nats);
+}
+
 static void webhook_cases_run(struct instance *in)
 {
     expect(in, webhook_cases, COUNT_OF(webhook_cases), 10000);
@@ -418,7 +450,8 @@ static const struct rig {
             {&target_redis, receiver_start_redis, redis_at, redis_cases_run, 2},
             {&target_kafka, receiver_start_kafka, kafka_at, kafka_cases_run, 2},
             {&target_postgres, receiver_start_postgres, postgres_at, postgres_cases_run, 4},
-            {&target_mysql, receiver_start_mysql, mysql_at, mysql_cases_run, 6}};
+            {&target_mysql, receiver_start_mysql, mysql_at, mysql_cases_run, 6},
+            {&target_nats, receiver_start_nats, nats_at, nats_cases_run, 2}};
 
 static const struct rig *rig_of(const struct target_type *type)
 {

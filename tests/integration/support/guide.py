@@ -27,15 +27,24 @@ class Guide:
         self.server, self.directory = server, str(directory)
         os.makedirs(self.directory, exist_ok=True)
 
-    def mc(self, *args, check=True):
+    def mc(self, *args):
         """What mc prints, as a person sees it."""
+        done = self._run(*args)
+        assert done.returncode == 0, (args, done)
+        return done.stdout
+
+    def refused(self, *args):
+        """What mc prints when it is told no."""
+        done = self._run(*args)
+        assert done.returncode != 0, (args, done)
+        return done.stdout + done.stderr
+
+    def _run(self, *args):
         s = self.server
         env = clean_env({"MC_CONFIG_DIR": self.directory, "HOME": self.directory,
                          "MC_HOST_myminio": f"{s.scheme}://{s.user}:{s.password}@{s.host}:{s.port}"})
-        done = subprocess.run([_binary(), *map(str, args)], env=env, capture_output=True, text=True,
+        return subprocess.run([_binary(), *map(str, args)], env=env, capture_output=True, text=True,
                               stdin=subprocess.DEVNULL, timeout=60 * SCALE, check=False)
-        assert not check or done.returncode == 0, (args, done)
-        return done.stdout
 
     def start(self, how, subsystem, **keys):
         """A running server with target 1 of the sub-system."""
