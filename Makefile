@@ -39,7 +39,7 @@ fuzz: ## search with every fuzz target, FOR minutes in all (10); one table of wh
 	@scripts/test build-fuzz
 	@scripts/fuzz $(if $(FOR),--for $(FOR)) $(FUZZ)
 
-bench: ## measure against MinIO on this machine; the table goes to docs/benchmarks.md (BENCH=--quick: fewer and shorter); TARGET="kafka …": drain to real brokers beside the bare library
+bench: ## measure against MinIO on this machine, into docs/benchmarks.md (BENCH=--quick: shorter); TARGET=kafka: drain to a real broker
 	@scripts/install-deps test
 	@$(MAKE) --no-print-directory all
 	@ninja -C $(BUILD) bench/belfry-load bench/belfry-sink

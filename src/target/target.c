@@ -13,14 +13,8 @@
 #include "target/webhook.h"
 
 const struct target_type *const target_types[] = {
-    &target_amqp,
-    &target_kafka,
-    &target_mysql,
-    &target_nats,
-    &target_postgres,
-    &target_redis,
-    &target_webhook,
-    NULL,
+    &target_amqp,     &target_kafka, &target_mysql,   &target_nats,
+    &target_postgres, &target_redis, &target_webhook, NULL,
 };
 
 const struct target_type *target_type_find(struct str name)
