@@ -27,6 +27,7 @@ struct cmdline {
     char *address; /* NULL: not given anywhere */
     char *console_address, *certs_dir;
     bool json, quiet, help, version, crash_points;
+    bool salvage, dry_run; /* check */
 };
 
 #define DEFAULT_PORT "9000"

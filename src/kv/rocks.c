@@ -5,10 +5,13 @@
 #include "kv/rocks.h"
 
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "kv/tail.h"
 #include "kv/wal.h"
 
 #define DEFAULT_MEMORY ((size_t)64 << 20)
@@ -67,6 +70,7 @@ static void rocks_close(void *self)
     rocksdb_writeoptions_destroy(r->write_sync);
     rocksdb_writeoptions_destroy(r->write_nosync);
     rocksdb_writebatch_destroy(r->batch);
+    tail_shadow_remove(r->shadow);
     free(r);
 }
 
@@ -86,19 +90,50 @@ const struct kv_backend rocks_backend = {
     .close = rocks_close,
 };
 
+/* What would be opened without a word, or refused with words that do not say where: damage that looks like the torn end of a
+ * log, which is what a crash leaves. */
+static bool find_damage(const char *dir, struct err *e)
+{
+    struct wal_damage at;
+    char current[PATH_MAX], name[64];
+    if (wal_find_damage(dir, &at))
+        return err_set(e, "the rows in %s are damaged: the log %s/%s at byte %llu", dir, dir, at.file,
+                       (unsigned long long)at.offset);
+    (void)snprintf(current, sizeof(current), "%s/CURRENT", dir);
+    if (access(current, F_OK) != 0)
+        return true; /* a new folder */
+    if (!rocks_manifest(dir, name))
+        return err_set(e, "the rows in %s are damaged: %s does not name a MANIFEST that is there", dir,
+                       current);
+    if (wal_file_damaged(dir, name, &at.offset))
+        return err_set(e, "the rows in %s are damaged: %s/%s at byte %llu", dir, dir, name,
+                       (unsigned long long)at.offset);
+    return true;
+}
+
 static void explain_open(const char *dir, char *error, struct err *e)
 {
-    struct wal_damage damage;
     if (strstr(error, "/LOCK: ") || strstr(error, "lock hold by current process"))
         err_set(e, "%s is in use by another process", dir);
-    else if (strncmp(error, "Corruption", 10) == 0 && wal_find_damage(dir, &damage))
-        err_set(e, "the rows in %s are damaged: %s/%s at byte %llu: %s", dir, dir, damage.file,
-                (unsigned long long)damage.offset, error);
     else if (strncmp(error, "Corruption", 10) == 0)
         err_set(e, "the rows in %s are damaged: %s", dir, error);
     else
         err_set(e, "cannot open the rows in %s: %s", dir, error);
     rocksdb_free(error);
+}
+
+/* RocksDB is shown only a log that is whole. What is only to be read is not changed: then *shadow is what it is shown. */
+static bool settle_log(const char *dir, bool read_only, char **shadow, struct err *e)
+{
+    struct tail_ends ends;
+    switch (tail_look(dir, &ends, e)) {
+    case TAIL_DAMAGED:
+        return false;
+    case TAIL_TORN:
+        return read_only ? tail_shadow(dir, &ends, shadow, e) : tail_cut(dir, &ends, e);
+    default:
+        return true;
+    }
 }
 
 static rocksdb_t *open_db(const char *dir, const struct rocks_setup *setup, bool read_only,
@@ -108,6 +143,8 @@ static rocksdb_t *open_db(const char *dir, const struct rocks_setup *setup, bool
     for (int i = 0; i < KV_SPACES; i++)
         options[i] = setup->spaces[i];
     char *error = NULL;
+    if (!find_damage(dir, e))
+        return NULL;
     rocksdb_t *db = read_only ? rocksdb_open_for_read_only_column_families(
                                     setup->db, dir, KV_SPACES, rocks_space_names, options, spaces, 0, &error)
                               : rocksdb_open_column_families(setup->db, dir, KV_SPACES, rocks_space_names,
@@ -120,7 +157,7 @@ static rocksdb_t *open_db(const char *dir, const struct rocks_setup *setup, bool
 }
 
 /* RocksDB syncs its own folder, not the one that holds it. */
-static void sync_parent(const char *dir)
+__attribute__((unused)) static void sync_parent(const char *dir)
 {
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int up = fd < 0 ? -1 : openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -132,6 +169,16 @@ static void sync_parent(const char *dir)
         close(fd);
 }
 
+/* BELFRY_TEST_MEMORY (bytes): so little that a short test meets flushes and compactions. */
+static size_t budget(const struct kv_options *o)
+{
+    const char *z = getenv("BELFRY_TEST_MEMORY");
+    uint64_t n;
+    if (z && str_to_u64(str_c(z), &n) && n > 0)
+        return (size_t)n;
+    return o->memory ? o->memory : DEFAULT_MEMORY;
+}
+
 struct kv *kv_open(const char *dir, const struct kv_options *o, struct err *e)
 {
     static const struct kv_options defaults;
@@ -140,16 +187,25 @@ struct kv *kv_open(const char *dir, const struct kv_options *o, struct err *e)
     struct rocks_setup setup;
     rocksdb_column_family_handle_t *spaces[KV_SPACES];
     rocksdb_t *db = NULL;
-    if (rocks_setup_init(&setup, o->memory ? o->memory : DEFAULT_MEMORY, e))
-        db = open_db(dir, &setup, o->read_only, spaces, e);
+    char *shadow = NULL;
+    bool ok = rocks_setup_init(&setup, budget(o), e);
+    if (ok && o->read_only && o->lenient)
+        rocksdb_options_set_paranoid_checks(setup.db, 0);
+    if (ok && settle_log(dir, o->read_only, &shadow, e))
+        db = open_db(shadow ? shadow : dir, &setup, o->read_only, spaces, e);
     rocks_setup_release(&setup);
-    if (!db)
+    if (!db) {
+        tail_shadow_remove(shadow);
         return NULL;
+    }
+#ifndef BELFRY_MUTATE_NO_SYNC_KV
     if (!o->read_only)
         sync_parent(dir);
+#endif
 
     struct rocks *r = x_calloc(1, sizeof(*r));
     r->db = db;
+    r->shadow = shadow;
     memcpy(r->spaces, spaces, sizeof(spaces));
     r->read = rocksdb_readoptions_create();
     rocksdb_readoptions_set_verify_checksums(r->read, 1);
@@ -163,5 +219,7 @@ struct kv *kv_open(const char *dir, const struct kv_options *o, struct err *e)
     rocksdb_writeoptions_set_sync(r->write_sync, 1);
     r->write_nosync = rocksdb_writeoptions_create();
     r->batch = rocksdb_writebatch_create();
+    r->synced = rocksdb_get_latest_sequence_number(
+        db); /* opening puts what the log held into tables, which are synced */
     return kv_start(&rocks_backend, r, o->read_only, e);
 }

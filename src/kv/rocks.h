@@ -16,6 +16,9 @@ struct rocks {
     rocksdb_readoptions_t *read_range;
     rocksdb_writeoptions_t *write_sync, *write_nosync;
     rocksdb_writebatch_t *batch;
+    char *shadow; /* read only, with a log that is to be cut: the folder that RocksDB reads; else NULL */
+    uint64_t
+        synced; /* sequence number up to which everything is synced: what a batch's mark says (kv/tail.h) */
 };
 
 /* --- rocks_setup.c: every line of it is a decision ---------------------------------------------------------------- */
@@ -54,5 +57,7 @@ bool rocks_verify(void *self, void (*bad)(void *ctx, const char *what), void *ct
 extern const struct kv_backend rocks_backend;
 /* Takes an error over from RocksDB, which allocated it. */
 void rocks_error(char *text, struct err *e, const char *what);
+/* rescue.c: the MANIFEST that CURRENT names; false when CURRENT is damaged or that file is not there. */
+bool rocks_manifest(const char *dir, char name[64]);
 
 #endif

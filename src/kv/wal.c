@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/hash.h"
+#include "kv/wal_record.h"
 
 enum { HEADER = 7, TYPE_LAST = 4 };
 
@@ -36,7 +37,9 @@ bool wal_block_sound(struct str block, size_t *bad)
             return true; /* space that was set aside and not used */
         if (at + HEADER + length > block.n) {
             *bad = at;
-            return block.n < WAL_BLOCK; /* torn, when the file ends here */
+            /* Torn, when the file ends here; but a length of which one bit is wrong looks so, too. */
+            size_t bit;
+            return block.n < WAL_BLOCK && !wal_wrong_bit(block, at, &bit);
         }
         if (type > TYPE_LAST || masked(hash_crc32c(0, p + at + 6, length + 1)) != crc) {
             *bad = at;
@@ -88,6 +91,19 @@ bool wal_find_damage(const char *dir, struct wal_damage *out)
         free(logs[i]);
     }
     free(logs);
+    close(fd);
+    return found;
+}
+
+bool wal_file_damaged(const char *dir, const char *file, uint64_t *offset)
+{
+    struct wal_damage d = {0};
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    snprintf(d.file, sizeof(d.file), "%s", file);
+    bool found = find_in_file(fd, &d);
+    *offset = d.offset;
     close(fd);
     return found;
 }

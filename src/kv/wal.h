@@ -22,4 +22,14 @@ struct wal_damage {
 /* The first damage in the logs of a store, oldest log first. False when there is none, or they cannot be read. */
 bool wal_find_damage(const char *dir, struct wal_damage *out);
 
+/* The same in one file of that form: a MANIFEST. */
+bool wal_file_damaged(const char *dir, const char *file, uint64_t *offset);
+
+/* Calls each for every batch (wal_record.h) that can still be read from that place on: what is damaged is stepped over. */
+struct wal_reader {
+    void (*each)(void *ctx, struct str batch);
+    void *ctx;
+};
+void wal_read_from(const char *dir, const struct wal_damage *from, const struct wal_reader *reader);
+
 #endif

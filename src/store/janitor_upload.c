@@ -5,7 +5,6 @@
  * the last of what it names. */
 #include <stdlib.h>
 
-#include "base/clock.h"
 #include "base/crash.h"
 #include "base/log.h"
 #include "store/upload_rows.h"
@@ -299,12 +298,12 @@ static bool find_abandoned(struct store *s, struct abandoned *x)
     return more;
 }
 
-bool janitor_abort_abandoned(struct store *s)
+bool janitor_abort_abandoned(struct store *s, int64_t before_ns)
 {
     struct abandoned *x = x_calloc(1, sizeof *x);
     bool ok = true, more;
 
-    x->before_ns = clock_real_ns() - UPLOAD_ABANDONED_NS;
+    x->before_ns = before_ns;
     buf_init(&x->at, sizeof(struct row_key) + 1);
     buf_char(&x->at, 'u');
     do {

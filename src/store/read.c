@@ -266,8 +266,10 @@ static enum store_result open_as_it_is(struct store *s, const struct bucket *b, 
         enum store_result res = store_object_get(s, b, key, cached_only, a, &out->object, e);
         if (res != STORE_OK)
             return res;
-        if (i > 0 && out->object.seq == last)
+        if (i > 0 && out->object.seq == last) {
+            blobs_count_damage(s->blobs);
             return damaged(b, key, e, "its body is missing");
+        }
         last = out->object.seq;
         if (body)
             res = open_body(out, b, key, cached_only, a, &why);
