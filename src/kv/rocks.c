@@ -5,14 +5,12 @@
 #include "kv/rocks.h"
 
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/hash.h"
 #include "base/log.h"
-#include "kv/tail.h"
-#include "kv/wal.h"
 
 #define DEFAULT_MEMORY ((size_t)64 << 20)
 /* The read tier "block cache" of rocksdb/options.h: memtables and caches only. */
@@ -58,12 +56,17 @@ static enum kv_result rocks_get(void *self, enum kv_space space, struct str key,
  * ---------------------------------------------------------------------------------------------------------
  */
 
+static void close_db(rocksdb_t *db, rocksdb_column_family_handle_t **spaces)
+{
+    for (int i = 0; i < KV_SPACES; i++)
+        rocksdb_column_family_handle_destroy(spaces[i]);
+    rocksdb_close(db);
+}
+
 static void rocks_close(void *self)
 {
     struct rocks *r = self;
-    for (int i = 0; i < KV_SPACES; i++)
-        rocksdb_column_family_handle_destroy(r->spaces[i]);
-    rocksdb_close(r->db);
+    close_db(r->db, r->spaces);
     rocksdb_readoptions_destroy(r->read);
     rocksdb_readoptions_destroy(r->read_cached);
     rocksdb_readoptions_destroy(r->read_range);
@@ -90,27 +93,6 @@ const struct kv_backend rocks_backend = {
     .close = rocks_close,
 };
 
-/* What would be opened without a word, or refused with words that do not say where: damage that looks like the torn end of a
- * log, which is what a crash leaves. */
-static bool find_damage(const char *dir, struct err *e)
-{
-    struct wal_damage at;
-    char current[PATH_MAX], name[64];
-    if (wal_find_damage(dir, &at))
-        return err_set(e, "the rows in %s are damaged: the log %s/%s at byte %llu", dir, dir, at.file,
-                       (unsigned long long)at.offset);
-    (void)snprintf(current, sizeof(current), "%s/CURRENT", dir);
-    if (access(current, F_OK) != 0)
-        return true; /* a new folder */
-    if (!rocks_manifest(dir, name))
-        return err_set(e, "the rows in %s are damaged: %s does not name a MANIFEST that is there", dir,
-                       current);
-    if (wal_file_damaged(dir, name, &at.offset))
-        return err_set(e, "the rows in %s are damaged: %s/%s at byte %llu", dir, dir, name,
-                       (unsigned long long)at.offset);
-    return true;
-}
-
 static void explain_open(const char *dir, char *error, struct err *e)
 {
     if (strstr(error, "/LOCK: ") || strstr(error, "lock hold by current process"))
@@ -122,20 +104,6 @@ static void explain_open(const char *dir, char *error, struct err *e)
     rocksdb_free(error);
 }
 
-/* RocksDB is shown only a log that is whole. What is only to be read is not changed: then *shadow is what it is shown. */
-static bool settle_log(const char *dir, bool read_only, char **shadow, struct err *e)
-{
-    struct tail_ends ends;
-    switch (tail_look(dir, &ends, e)) {
-    case TAIL_DAMAGED:
-        return false;
-    case TAIL_TORN:
-        return read_only ? tail_shadow(dir, &ends, shadow, e) : tail_cut(dir, &ends, e);
-    default:
-        return true;
-    }
-}
-
 static rocksdb_t *open_db(const char *dir, const struct rocks_setup *setup, bool read_only,
                           rocksdb_column_family_handle_t **spaces, struct err *e)
 {
@@ -143,8 +111,6 @@ static rocksdb_t *open_db(const char *dir, const struct rocks_setup *setup, bool
     for (int i = 0; i < KV_SPACES; i++)
         options[i] = setup->spaces[i];
     char *error = NULL;
-    if (!find_damage(dir, e))
-        return NULL;
     rocksdb_t *db = read_only ? rocksdb_open_for_read_only_column_families(
                                     setup->db, dir, KV_SPACES, rocks_space_names, options, spaces, 0, &error)
                               : rocksdb_open_column_families(setup->db, dir, KV_SPACES, rocks_space_names,
@@ -154,6 +120,53 @@ static rocksdb_t *open_db(const char *dir, const struct rocks_setup *setup, bool
         return NULL;
     }
     return db;
+}
+
+/* --- torn and damaged (kv/tail.h) --- */
+
+static bool refuse(const char *dir, const struct tail_end *end, struct err *e)
+{
+    if (strcmp(end->at.file, "CURRENT") == 0)
+        return err_set(e, "the rows in %s are damaged: %s/CURRENT does not name a MANIFEST that is there",
+                       dir, dir);
+    return err_set(e, "the rows in %s are damaged: %s/%s at byte %llu", dir, dir, end->at.file,
+                   (unsigned long long)end->at.offset);
+}
+
+/* Without what is behind the bad place of its MANIFEST, is everything there that it names? */
+static bool opens_when_cut(const char *dir, const struct tail_ends *ends, const struct rocks_setup *setup,
+                           struct err *e)
+{
+    rocksdb_column_family_handle_t *spaces[KV_SPACES];
+    struct err ignored;
+    char *shadow;
+    if (!tail_shadow(dir, ends, &shadow, e))
+        return false;
+    rocksdb_t *db = open_db(shadow, setup, true, spaces, &ignored);
+    if (db)
+        close_db(db, spaces);
+    tail_shadow_remove(shadow);
+    return db || refuse(dir, &ends->manifest, e);
+}
+
+/* RocksDB is shown only what is whole. What is only to be read is not changed: then *shadow is what it is shown. */
+static bool settle(const char *dir, const struct kv_options *o, const struct rocks_setup *setup,
+                   char **shadow, struct err *e)
+{
+    struct tail_ends ends;
+    if (!tail_look(dir, &ends, e))
+        return false;
+    const struct tail_end *damaged = ends.manifest.state == TAIL_DAMAGED ? &ends.manifest
+                                     : ends.log.state == TAIL_DAMAGED    ? &ends.log
+                                                                         : NULL;
+    if (damaged && !(o->read_only && o->lenient))
+        return refuse(dir, damaged, e);
+    if (ends.manifest.state == TAIL_WHOLE && ends.log.state == TAIL_WHOLE)
+        return true;
+    if (o->read_only)
+        return tail_shadow(dir, &ends, shadow, e);
+    return (ends.manifest.state == TAIL_WHOLE || opens_when_cut(dir, &ends, setup, e)) &&
+           tail_cut(dir, &ends, e);
 }
 
 /* RocksDB syncs its own folder, not the one that holds it. */
@@ -191,7 +204,7 @@ struct kv *kv_open(const char *dir, const struct kv_options *o, struct err *e)
     bool ok = rocks_setup_init(&setup, budget(o), e);
     if (ok && o->read_only && o->lenient)
         rocksdb_options_set_paranoid_checks(setup.db, 0);
-    if (ok && settle_log(dir, o->read_only, &shadow, e))
+    if (ok && settle(dir, o, &setup, &shadow, e))
         db = open_db(shadow ? shadow : dir, &setup, o->read_only, spaces, e);
     rocks_setup_release(&setup);
     if (!db) {
@@ -219,7 +232,9 @@ struct kv *kv_open(const char *dir, const struct kv_options *o, struct err *e)
     rocksdb_writeoptions_set_sync(r->write_sync, 1);
     r->write_nosync = rocksdb_writeoptions_create();
     r->batch = rocksdb_writebatch_create();
-    r->synced = rocksdb_get_latest_sequence_number(
-        db); /* opening puts what the log held into tables, which are synced */
+    hash_random(&r->mark.writer, sizeof r->mark.writer);
+    r->mark.writer |= 1;
+    /* Opening puts what the log held into tables, which are synced. */
+    r->mark.synced = rocksdb_get_latest_sequence_number(db);
     return kv_start(&rocks_backend, r, o->read_only, e);
 }

@@ -7,6 +7,7 @@
 #include <rocksdb/c.h>
 
 #include "kv/backend.h"
+#include "kv/tail.h"
 
 struct rocks {
     rocksdb_t *db;
@@ -17,8 +18,7 @@ struct rocks {
     rocksdb_writeoptions_t *write_sync, *write_nosync;
     rocksdb_writebatch_t *batch;
     char *shadow; /* read only, with a log that is to be cut: the folder that RocksDB reads; else NULL */
-    uint64_t
-        synced; /* sequence number up to which everything is synced: what a batch's mark says (kv/tail.h) */
+    struct tail_mark mark; /* of the next batch */
 };
 
 /* --- rocks_setup.c: every line of it is a decision ---------------------------------------------------------------- */

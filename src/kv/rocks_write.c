@@ -5,8 +5,6 @@
  * growing, against 2 us). */
 #include "kv/rocks.h"
 
-#include "kv/tail.h"
-
 /* Beyond this many rows a range is a range: they are then few in a memtable. */
 enum { RANGE_ROWS = 1024 };
 
@@ -66,9 +64,9 @@ static void add_range(struct rocks *r, const struct kv_op *ops, size_t i)
 static void begin_batch(struct rocks *r)
 {
     char mark[TAIL_MARK];
-    uint64_t oldest_log = 0;
-    (void)rocksdb_property_int(r->db, "rocksdb.min-log-number-to-keep", &oldest_log); /* 0 proves nothing */
-    tail_mark(r->synced, oldest_log, mark);
+    r->mark.oldest_log = 0; /* proves nothing */
+    (void)rocksdb_property_int(r->db, "rocksdb.min-log-number-to-keep", &r->mark.oldest_log);
+    tail_mark(&r->mark, mark);
     rocksdb_writebatch_clear(r->batch);
     rocksdb_writebatch_put_log_data(r->batch, mark, sizeof mark);
 }
@@ -97,7 +95,7 @@ bool rocks_write(void *self, const struct kv_op *ops, size_t n, bool sync, struc
     if (error)
         rocks_error(error, e, "writing rows");
     else if (sync)
-        r->synced = rocksdb_get_latest_sequence_number(r->db); /* there is one writer */
+        r->mark.synced = rocksdb_get_latest_sequence_number(r->db); /* there is one writer */
     return error == NULL;
 }
 
@@ -111,7 +109,7 @@ bool rocks_sync(void *self, struct err *e)
         return false;
     }
     /* The last word of the log: all before it is synced. */
-    r->synced = rocksdb_get_latest_sequence_number(r->db);
+    r->mark.synced = rocksdb_get_latest_sequence_number(r->db);
     return rocks_write(r, NULL, 0, false, e);
 }
 

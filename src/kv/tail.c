@@ -5,120 +5,140 @@
 
 #include "base/buf.h"
 #include "base/encode.h"
-#include "base/hash.h"
+#include "kv/wal_record.h"
 
 #define MAGIC "BFsy"
-enum { HEADER = 7, FULL = 1, FIRST, MIDDLE, LAST };
 /* The front of a batch that is looked at: sequence number, number of rows, tag and length of the mark, the mark. */
 enum { BATCH_HEAD = 12, TAG_LOG_DATA = 3, HEAD = BATCH_HEAD + 2 + TAIL_MARK };
 
-static uint32_t le32(const char *p)
+static uint64_t le(const char *p, int bytes)
 {
-    const uint8_t *b = (const uint8_t *)p;
-    return (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
+    uint64_t n = 0;
+    while (bytes-- > 0)
+        n = n << 8 | (uint8_t)p[bytes];
+    return n;
 }
 
-static uint64_t le64(const char *p)
+static void put_le64(char *p, uint64_t n)
 {
-    return le32(p) | (uint64_t)le32(p + 4) << 32;
+    for (int i = 0; i < 8; i++)
+        p[i] = (char)(n >> (8 * i));
 }
 
-void tail_mark(uint64_t synced, uint64_t oldest_log, char out[TAIL_MARK])
+void tail_mark(const struct tail_mark *m, char out[TAIL_MARK])
 {
     memcpy(out, MAGIC, 4);
-    for (int i = 0; i < 8; i++) {
-        out[4 + i] = (char)(synced >> (8 * i));
-        out[12 + i] = (char)(oldest_log >> (8 * i));
-    }
+    put_le64(out + 4, m->synced);
+    put_le64(out + 12, m->oldest_log);
+    put_le64(out + 20, m->writer);
 }
 
-/* --- records --- */
+/* --- batches --- */
 
-struct record {
-    unsigned type;
-    struct str data;
-};
+static struct str block_of(struct str log, size_t at)
+{
+    size_t start = at - at % WAL_BLOCK;
+    return str_n(log.p + start, log.n - start < WAL_BLOCK ? log.n - start : WAL_BLOCK);
+}
 
-/* A sound record that begins at `at`, and lies within one block. */
-static bool take_record(struct str log, size_t at, struct record *out)
+/* Over the end of a block that is too short for a record: nobody reads it. */
+static size_t skip_trailer(struct str log, size_t at)
 {
     size_t left = WAL_BLOCK - at % WAL_BLOCK;
-    if (left > log.n - at)
-        left = log.n - at;
-    if (left < HEADER)
-        return false;
-    const uint8_t *p = (const uint8_t *)log.p + at;
-    size_t n = (size_t)p[4] | (size_t)p[5] << 8;
-    if (p[6] < FULL || p[6] > LAST || HEADER + n > left)
-        return false;
-    *out = (struct record){.type = p[6], .data = str_n(log.p + at + HEADER, n)};
-    uint32_t crc = hash_crc32c(0, p + 6, n + 1);
-    return ((crc >> 15) | (crc << 17)) + 0xa282ead8u == le32(log.p + at);
-}
-
-/* Over the end of a block that is too short for a record. False: it is not empty. */
-static bool skip_trailer(struct str log, size_t *at)
-{
-    size_t left = WAL_BLOCK - *at % WAL_BLOCK;
-    if (left >= HEADER)
-        return true;
-    for (; left > 0 && *at < log.n; left--)
-        if (log.p[(*at)++] != 0)
-            return false;
-    return true;
+    if (left >= WAL_HEADER)
+        return at;
+    return log.n - at < left ? log.n : at + left;
 }
 
 static bool read_head(const char head[HEAD], size_t n, struct tail_batch *out)
 {
     if (n < BATCH_HEAD)
         return false;
-    *out = (struct tail_batch){.first = le64(head), .rows = le32(head + 8)};
-    out->marked = n == HEAD && head[BATCH_HEAD] == TAG_LOG_DATA && head[BATCH_HEAD + 1] == TAIL_MARK &&
-                  memcmp(head + BATCH_HEAD + 2, MAGIC, 4) == 0;
-    if (out->marked) {
-        out->synced = le64(head + BATCH_HEAD + 6);
-        out->oldest_log = le64(head + BATCH_HEAD + 14);
-    }
+    const char *mark = head + BATCH_HEAD + 2;
+    *out = (struct tail_batch){.first = le(head, 8), .rows = (uint32_t)le(head + 8, 4)};
+    out->marked =
+        n == HEAD && mark[-2] == TAG_LOG_DATA && mark[-1] == TAIL_MARK && memcmp(mark, MAGIC, 4) == 0;
+    if (out->marked)
+        out->mark = (struct tail_mark){le(mark + 4, 8), le(mark + 12, 8), le(mark + 20, 8)};
     return true;
 }
 
-/* What is written as one, in one record or several; its front goes to head. */
-static enum tail_next take_whole(struct str log, size_t *at, char *head, size_t room, size_t *n)
+struct front {
+    char *p;
+    size_t n, room;
+    char last[3]; /* bytes; zeros when its last record has fewer */
+};
+
+/* What is written as one, in one record or several; its front goes to f. */
+static enum tail_next take_whole(struct str log, size_t *at, size_t *bad, struct front *f)
 {
     size_t place = *at;
-    struct record r = {0};
-    *n = 0;
+    struct wal_record r = {0};
+    f->n = 0;
     for (bool first = true;; first = false) {
-        if (!skip_trailer(log, &place))
-            return TAIL_BAD;
+        *bad = place = skip_trailer(log, place);
         if (place == log.n && first) {
             *at = place;
             return TAIL_END;
         }
-        if (!take_record(log, place, &r) || (r.type == FULL || r.type == FIRST) != first)
+        if (place == log.n || wal_record(block_of(log, place), place % WAL_BLOCK, &r) != WAL_SOUND ||
+            (r.type == WAL_FULL || r.type == WAL_FIRST) != first)
             return TAIL_BAD;
-        size_t take = r.data.n < room - *n ? r.data.n : room - *n;
+        size_t take = r.data.n < f->room - f->n ? r.data.n : f->room - f->n;
         if (take > 0)
-            memcpy(head + *n, r.data.p, take);
-        *n += take;
-        place += HEADER + r.data.n;
-        if (r.type == FULL || r.type == LAST)
+            memcpy(f->p + f->n, r.data.p, take);
+        f->n += take;
+        place += WAL_HEADER + r.data.n;
+        if (r.type == WAL_FULL || r.type == WAL_LAST)
             break;
     }
+    memset(f->last, 0, sizeof f->last);
+    if (r.data.n >= sizeof f->last)
+        memcpy(f->last, r.data.p + r.data.n - sizeof f->last, sizeof f->last);
     *at = place;
     return TAIL_BATCH;
 }
 
-enum tail_next tail_next(struct str log, size_t *at, struct tail_batch *out)
+enum tail_next tail_next(struct str log, size_t *at, size_t *bad, struct tail_batch *out)
 {
     char head[HEAD];
-    size_t place = *at, n;
-    enum tail_next r = take_whole(log, &place, head, sizeof head, &n);
-    if (r == TAIL_BATCH && !read_head(head, n, out))
+    struct front f = {.p = head, .room = sizeof head};
+    size_t place = *at;
+    enum tail_next r = take_whole(log, &place, bad, &f);
+    if (r == TAIL_BATCH && !read_head(head, f.n, out)) {
+        *bad = *at;
         r = TAIL_BAD;
+    }
     if (r != TAIL_BAD)
         *at = place;
     return r;
+}
+
+static void see_mark(struct tail_walk *w, const struct tail_batch *b)
+{
+    if (b->marked && b->mark.oldest_log > w->oldest_log)
+        w->oldest_log = b->mark.oldest_log;
+}
+
+bool tail_follow(struct str log, struct tail_walk *w, size_t *at, size_t *bad)
+{
+    w->writer = 0;
+    for (;;) {
+        struct tail_batch b = {0};
+        size_t next = *at;
+        enum tail_next r = tail_next(log, &next, bad, &b);
+        if (r == TAIL_END)
+            return true;
+        if (r == TAIL_BAD)
+            return false;
+        *bad = *at;
+        if (w->wanted ? b.first != w->wanted : b.first > w->most)
+            return false;
+        w->wanted = b.first + b.rows;
+        w->writer = b.marked ? b.mark.writer : 0;
+        see_mark(w, &b);
+        *at = next;
+    }
 }
 
 /* --- what is behind a bad place --- */
@@ -126,32 +146,33 @@ enum tail_next tail_next(struct str log, size_t *at, struct tail_batch *out)
 /* May a record begin here? Its checksum is only computed when what it would say is possible: else a body full of small
  * numbers would cost as much as the square of its length. Each row takes a byte at least, which bounds how far sequence
  * numbers can have come. */
-static bool possible(struct str log, size_t at, uint64_t wanted)
+static bool possible(struct str log, size_t at, uint64_t span, const struct tail_walk *w)
 {
     const uint8_t *p = (const uint8_t *)log.p + at;
-    if (log.n - at < HEADER + BATCH_HEAD || (p[6] != FULL && p[6] != FIRST))
+    if (log.n - at < WAL_HEADER + BATCH_HEAD || (p[6] != WAL_FULL && p[6] != WAL_FIRST))
         return false;
-    size_t n = (size_t)p[4] | (size_t)p[5] << 8;
-    uint64_t first = le64(log.p + at + HEADER);
-    return n >= BATCH_HEAD && (wanted == 0 || (first >= wanted && first - wanted <= log.n));
+    uint64_t first = le(log.p + at + WAL_HEADER, 8);
+    return le(log.p + at + 4, 2) >= BATCH_HEAD &&
+           (w->wanted == 0 || (first >= w->wanted && first - w->wanted <= span));
 }
 
-bool tail_proves(struct str log, size_t at, uint64_t *wanted, uint64_t *oldest_log)
+static bool counts(const struct tail_walk *w, const struct tail_batch *b)
 {
-    while (at < log.n) {
+    return w->writer == 0 || (b->marked && b->mark.writer == w->writer);
+}
+
+bool tail_proves(struct str log, size_t at, uint64_t span, struct tail_walk *w)
+{
+    for (; at < log.n; at++) { /* byte by byte, within batches too: what is taken for one may be a client's */
         struct tail_batch b;
-        size_t next = at;
-        if (!possible(log, at, *wanted) || tail_next(log, &next, &b) != TAIL_BATCH) {
-            at++;
+        size_t next = at, bad;
+        if (!possible(log, at, span, w) || tail_next(log, &next, &bad, &b) != TAIL_BATCH || !counts(w, &b))
             continue;
-        }
-        if (*wanted == 0)
-            *wanted = b.first > 0 ? b.first - 1 : 0;
-        if (!b.marked || b.synced >= *wanted)
+        if (w->wanted == 0)
+            w->wanted = b.first > 0 ? b.first - 1 : 0;
+        if (!b.marked || b.mark.synced >= w->wanted)
             return true;
-        if (b.oldest_log > *oldest_log)
-            *oldest_log = b.oldest_log;
-        at = next;
+        see_mark(w, &b);
     }
     return false;
 }
@@ -171,8 +192,9 @@ enum {
 };
 
 struct edit {
-    uint64_t log, oldest_log; /* 0: not said */
-    bool next_file;           /* only those behind the first ones say it */
+    unsigned family;
+    uint64_t log, oldest_log, last; /* 0: not said */
+    bool next_file;                 /* only those behind the first ones say it */
 };
 
 static void read_edit(struct str in, struct edit *out)
@@ -190,28 +212,51 @@ static void read_edit(struct str in, struct edit *out)
             out->log = n;
         if (tag == EDIT_OLDEST_LOG)
             out->oldest_log = n;
+        if (tag == EDIT_LAST_SEQUENCE)
+            out->last = n;
         out->next_file |= tag == EDIT_NEXT_FILE;
     }
 }
 
-/* Before the first flush the oldest log is not named as such, but each family names the one it began with. */
+/* The family is named behind the lists of files, as the last thing, unless it is the first (or is being made, and has no log
+ * yet). */
+static unsigned family_of(const struct front *f)
+{
+    static const char tag[2] = {(char)0xc8, 1}; /* 200 */
+    return memcmp(f->last, tag, sizeof tag) == 0 ? (uint8_t)f->last[2] : 0;
+}
+
+/* The oldest log in use is named as such by flushes only; until then it is the oldest of those that the families name. */
+static uint64_t oldest_of(const uint64_t logs[KV_SPACES])
+{
+    uint64_t oldest = 0;
+    for (int i = 0; i < KV_SPACES; i++)
+        if (logs[i] && (!oldest || logs[i] < oldest))
+            oldest = logs[i];
+    return oldest;
+}
+
 void tail_read_manifest(struct str bytes, struct tail_manifest *out)
 {
-    char front[256];
-    uint64_t first_log = 0;
-    size_t n;
+    char bytes_of_front[256];
+    struct front front = {.p = bytes_of_front, .room = sizeof bytes_of_front};
+    uint64_t logs[KV_SPACES] = {0};
+    size_t bad;
     enum tail_next r;
     *out = (struct tail_manifest){0};
-    while ((r = take_whole(bytes, &out->end, front, sizeof front, &n)) == TAIL_BATCH) {
+    while ((r = take_whole(bytes, &out->end, &bad, &front)) == TAIL_BATCH) {
         struct edit edit;
-        read_edit(str_n(front, n), &edit);
+        read_edit(str_n(front.p, front.n), &edit);
+        edit.family = family_of(&front);
         out->begun |= edit.next_file;
         if (edit.oldest_log > out->oldest_log)
             out->oldest_log = edit.oldest_log;
-        if (edit.log && (!first_log || edit.log < first_log))
-            first_log = edit.log;
+        if (edit.last > out->last)
+            out->last = edit.last;
+        if (edit.log && edit.family < KV_SPACES)
+            logs[edit.family] = edit.log;
     }
     out->whole = r == TAIL_END;
-    if (!out->oldest_log)
-        out->oldest_log = first_log;
+    if (oldest_of(logs) > out->oldest_log)
+        out->oldest_log = oldest_of(logs);
 }

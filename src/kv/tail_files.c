@@ -53,8 +53,7 @@ static int by_number(const void *a, const void *b)
     return *x < *y ? -1 : *x > *y;
 }
 
-/* Those from the oldest that is in use on. */
-static bool find_logs(struct logs *l, const char *dir, uint64_t oldest, struct err *e)
+static bool find_logs(struct logs *l, const char *dir, struct err *e)
 {
     uint64_t number;
     DIR *d = opendir(dir);
@@ -62,8 +61,7 @@ static bool find_logs(struct logs *l, const char *dir, uint64_t oldest, struct e
         return err_errno(e, "cannot read %s", dir);
     for (struct dirent *entry; (entry = readdir(d));) {
         struct str name = str_c(entry->d_name);
-        if (!str_ends(name, STR(".log")) || !str_to_u64(str_head(name, name.n - 4), &number) ||
-            number < oldest)
+        if (!str_ends(name, STR(".log")) || !str_to_u64(str_head(name, name.n - 4), &number))
             continue;
         if (l->n == l->cap) {
             l->cap = l->cap ? 2 * l->cap : 16;
@@ -77,6 +75,17 @@ static bool find_logs(struct logs *l, const char *dir, uint64_t oldest, struct e
     return true;
 }
 
+/* Those before this one. */
+static void leave_out(struct logs *l, uint64_t oldest)
+{
+    size_t first = 0;
+    while (first < l->n && l->numbers[first] < oldest)
+        first++;
+    l->n -= first;
+    if (l->n > 0)
+        memmove(l->numbers, l->numbers + first, l->n * sizeof *l->numbers);
+}
+
 static void release_logs(struct logs *l)
 {
     if (l->dir >= 0)
@@ -84,119 +93,158 @@ static void release_logs(struct logs *l)
     free(l->numbers);
 }
 
-/* Batch after batch, each where the one before it ended. False: *at is a place where none is, or not the right one; *wanted
- * stays the sequence number that should be there. */
-static bool follow(struct str log, size_t *at, uint64_t *wanted, uint64_t *oldest_log)
+static void set_end(struct tail_end *end, enum tail_state state, const char *file, size_t at)
 {
-    for (;;) {
-        struct tail_batch b;
-        size_t next = *at;
-        enum tail_next r = tail_next(log, &next, &b);
-        if (r == TAIL_END)
-            return true;
-        if (r == TAIL_BAD || (*wanted && b.first != *wanted))
-            return false;
-        *wanted = b.first + b.rows;
-        if (b.oldest_log > *oldest_log)
-            *oldest_log = b.oldest_log;
-        *at = next;
+    end->state = state;
+    end->at.offset = at;
+    if (file != end->at.file)
+        (void)snprintf(end->at.file, sizeof end->at.file, "%s", file);
+}
+
+/* The logs after one that has a bad place (or before which there is a gap). */
+struct looking {
+    struct tail_walk walk;
+    struct tail_end *end;
+    uint64_t span;    /* bytes since the bad place */
+    uint64_t damaged; /* byte of its bad record */
+    char empty[32];   /* the first log without a batch, before there was any; else "" */
+};
+
+static bool gap_before(struct looking *l, uint64_t batches_end)
+{
+    return l->empty[0] && batches_end > 0;
+}
+
+/* From its first bad place on, a log may prove that this was synced. */
+static void look_behind(struct looking *l, struct str log, size_t place)
+{
+    l->span += log.n - place;
+    if (tail_proves(log, place, l->span, &l->walk))
+        set_end(l->end, TAIL_DAMAGED, l->end->at.file, l->damaged);
+}
+
+static void look_at_log(struct looking *l, const char *name, struct str log)
+{
+    bool fresh = l->walk.wanted == 0;
+    size_t place = 0, bad = 0;
+    if (l->end->state != TAIL_WHOLE) {
+        look_behind(l, log, 0);
+        return;
+    }
+    bool whole = tail_follow(log, &l->walk, &place, &bad);
+    if (fresh && gap_before(l, place)) { /* as if nothing of this one had been followed */
+        l->walk.wanted = l->walk.writer = 0;
+        set_end(l->end, TAIL_TORN, l->empty, 0);
+        look_behind(l, log, 0);
+    } else if (!whole) {
+        set_end(l->end, TAIL_TORN, name, place);
+        l->damaged = bad;
+        look_behind(l, log, place);
+    } else if (fresh && place == 0 && !l->empty[0]) {
+        memcpy(l->empty, name, sizeof l->empty);
     }
 }
 
-static enum tail_state damaged(const char *dir, const struct wal_damage *at, struct err *e)
+/* `last`: the sequence number that the MANIFEST has. What is not used any more may be gone in any order: without a sound
+ * MANIFEST the logs need not follow each other (`apart`). walk->oldest_log: the highest that a mark names. */
+static bool look_at_logs(const struct logs *l, uint64_t last, bool apart, struct tail_end *end,
+                         struct tail_walk *walk, struct err *e)
 {
-    err_set(e, "the rows in %s are damaged: %s/%s at byte %llu", dir, dir, at->file,
-            (unsigned long long)at->offset);
-    return TAIL_DAMAGED;
-}
-
-/* *oldest_log: the highest that a mark names. */
-static enum tail_state look_at_logs(const char *dir, const struct logs *l, struct wal_damage *at,
-                                    uint64_t *oldest_log, struct err *e)
-{
-    uint64_t wanted = 0;
-    enum tail_state state = TAIL_WHOLE;
-    for (size_t i = 0; i < l->n && state != TAIL_DAMAGED; i++) {
+    struct looking looking = {.walk.most = last + 1, .end = end};
+    for (size_t i = 0; i < l->n && end->state != TAIL_DAMAGED; i++) {
         struct str log;
-        char name[32];
-        size_t place = 0;
+        char name[32] = "";
         log_name(l->numbers[i], name);
         if (!map(l->dir, name, &log, e))
-            return TAIL_DAMAGED;
-        if (state == TAIL_WHOLE && !follow(log, &place, &wanted, oldest_log)) {
-            state = TAIL_TORN;
-            (void)snprintf(at->file, sizeof at->file, "%s", name);
-            at->offset = place;
+            return false;
+        if (apart && end->state == TAIL_WHOLE) {
+            looking.walk.wanted = 0;
+            looking.walk.most = UINT64_MAX;
+            looking.empty[0] = 0;
         }
-        if (state == TAIL_TORN && tail_proves(log, place, &wanted, oldest_log))
-            state = damaged(dir, at, e);
+        look_at_log(&looking, name, log);
         unmap(log);
     }
-    return state;
+    *walk = looking.walk;
+    return true;
 }
 
-/* RocksDB has the word when CURRENT names no MANIFEST: in a new folder, or one that was damaged. */
-static enum tail_state look_at_manifest(const char *dir, const struct logs *l, struct wal_damage *at,
-                                        uint64_t *oldest_log, struct err *e)
+/* CURRENT names a MANIFEST that is there; and a folder without CURRENT is new. */
+static bool look_at_current(int dir, const struct logs *l, struct tail_end *end)
 {
-    struct str current, bytes;
-    struct tail_manifest m;
+    struct str text;
+    struct stat st;
     struct err ignored;
-    if (!map(l->dir, "CURRENT", &current, &ignored))
-        return TAIL_WHOLE;
-    struct str name = str_trim(current);
-    if (name.n < sizeof at->file)
-        (void)snprintf(at->file, sizeof at->file, "%.*s", STR_FMT(name));
-    unmap(current);
-    if (!at->file[0] || !map(l->dir, at->file, &bytes, &ignored)) {
-        at->file[0] = 0;
-        return TAIL_WHOLE;
+    if (!map(dir, "CURRENT", &text, &ignored)) {
+        if (l->n > 0)
+            set_end(end, TAIL_DAMAGED, "CURRENT", 0);
+        return false;
     }
-    tail_read_manifest(bytes, &m);
-    unmap(bytes);
-    *oldest_log = m.oldest_log;
-    at->offset = m.end;
-    if (!m.whole)
-        return m.begun ? TAIL_TORN : damaged(dir, at, e);
-    at->file[0] = 0;
-    return TAIL_WHOLE;
+    struct str name = str_trim(text);
+    bool ok = text.p && text.n > 0 && text.p[text.n - 1] == '\n' && str_starts(name, STR("MANIFEST-")) &&
+              name.n < sizeof end->at.file && !memchr(name.p, 0, name.n);
+    if (ok)
+        (void)snprintf(end->at.file, sizeof end->at.file, "%.*s", STR_FMT(name));
+    unmap(text);
+    if (!ok || fstatat(dir, end->at.file, &st, 0) != 0) {
+        set_end(end, TAIL_DAMAGED, "CURRENT", 0);
+        return false;
+    }
+    return true;
 }
 
-enum tail_state tail_look(const char *dir, struct tail_ends *ends, struct err *e)
+static bool look_at_manifest(const struct logs *l, struct tail_end *end, struct tail_manifest *m,
+                             struct err *e)
+{
+    struct str bytes;
+    *m = (struct tail_manifest){.whole = true};
+    if (!look_at_current(l->dir, l, end))
+        return true;
+    if (!map(l->dir, end->at.file, &bytes, e))
+        return false;
+    tail_read_manifest(bytes, m);
+    unmap(bytes);
+    if (!m->whole)
+        set_end(end, m->begun ? TAIL_TORN : TAIL_DAMAGED, end->at.file, m->end);
+    return true;
+}
+
+bool tail_look(const char *dir, struct tail_ends *ends, struct err *e)
 {
     struct logs l = {.dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-    uint64_t oldest = 0, needed = 0;
+    struct tail_walk walk = {0};
+    struct tail_manifest m;
     *ends = (struct tail_ends){0};
     if (l.dir < 0)
-        return TAIL_WHOLE; /* a new one, or RocksDB will say why */
-    enum tail_state manifest = look_at_manifest(dir, &l, &ends->manifest, &oldest, e), log = TAIL_DAMAGED;
-    if (manifest != TAIL_DAMAGED && find_logs(&l, dir, oldest, e))
-        log = look_at_logs(dir, &l, &ends->log, &needed, e);
+        return true; /* a new one, or RocksDB will say why */
+    bool ok = find_logs(&l, dir, e) && look_at_manifest(&l, &ends->manifest, &m, e);
+    if (ok) {
+        leave_out(&l, m.oldest_log);
+        ok = look_at_logs(&l, m.last, ends->manifest.state == TAIL_DAMAGED, &ends->log, &walk, e);
+    }
     release_logs(&l);
-    if (log != TAIL_DAMAGED && manifest == TAIL_TORN && needed > oldest)
-        return damaged(dir, &ends->manifest, e);
-    return log == TAIL_WHOLE ? manifest : log;
+    if (ok && ends->manifest.state == TAIL_TORN && walk.oldest_log > m.oldest_log)
+        ends->manifest.state = TAIL_DAMAGED;
+    return ok;
 }
 
+/* Needs no sync: until RocksDB has synced a MANIFEST that needs this file no more, whoever opens the folder after a power cut
+ * is at the same place again. */
 static bool cut_file(int dir, const char *name, off_t length, struct err *e)
 {
     int fd = openat(dir, name, O_WRONLY | O_CLOEXEC);
-    bool ok = fd >= 0 && ftruncate(fd, length) == 0;
-#ifndef BELFRY_MUTATE_NO_SYNC_CUT
-    ok = ok && fsync(fd) == 0;
-#endif
-    if (!ok)
-        err_errno(e, "cannot cut %s at byte %lld", name, (long long)length);
+    bool ok = (fd >= 0 && ftruncate(fd, length) == 0) ||
+              err_errno(e, "cannot cut %s at byte %lld", name, (long long)length);
     if (fd >= 0)
         close(fd);
     return ok;
 }
 
-/* From the log at the bad place on. */
+/* From the last one back to the log at the bad place: as long as that is not cut, the others are behind a bad place. */
 static bool cut_logs(const struct logs *l, const struct wal_damage *at, struct err *e)
 {
     bool ok = true;
-    for (size_t i = 0; ok && i < l->n; i++) {
+    for (size_t i = l->n; ok && i-- > 0;) {
         char name[32];
         log_name(l->numbers[i], name);
         ok = cut_file(l->dir, name, strcmp(name, at->file) == 0 ? (off_t)at->offset : 0, e);
@@ -206,27 +254,27 @@ static bool cut_logs(const struct logs *l, const struct wal_damage *at, struct e
 
 bool tail_cut(const char *dir, const struct tail_ends *ends, struct err *e)
 {
-    const struct wal_damage *m = &ends->manifest, *at = &ends->log;
+    const struct wal_damage *m = &ends->manifest.at, *at = &ends->log.at;
     struct logs l = {.dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
     struct str name = str_c(at->file);
     uint64_t first;
     bool ok = l.dir >= 0 || err_errno(e, "cannot open %s", dir);
-    if (ok && m->file[0]) {
+    if (ok && ends->manifest.state == TAIL_TORN) {
         log_warn("kv",
                  "%s/%s: what is behind byte %llu is cut off: it was written but not synced when the server "
-                 "ended; nothing "
-                 "was built on it",
+                 "ended; nothing was built on it",
                  dir, m->file, (unsigned long long)m->offset);
         ok = cut_file(l.dir, m->file, (off_t)m->offset, e);
     }
-    if (ok && at->file[0]) {
+    if (ok && ends->log.state == TAIL_TORN) {
         log_info("kv",
                  "%s/%s: what is behind byte %llu is cut off: it was written but not synced when the server "
-                 "ended; "
-                 "nothing in it was acknowledged",
+                 "ended; nothing in it was acknowledged",
                  dir, at->file, (unsigned long long)at->offset);
-        ok = str_to_u64(str_head(name, name.n - 4), &first) && find_logs(&l, dir, first, e) &&
-             cut_logs(&l, at, e);
+        ok = str_to_u64(str_head(name, name.n - 4), &first) && find_logs(&l, dir, e);
+        if (ok)
+            leave_out(&l, first);
+        ok = ok && cut_logs(&l, at, e);
     }
     release_logs(&l);
     return ok;

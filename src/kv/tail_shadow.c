@@ -40,18 +40,18 @@ static bool copy_front(int dir, const char *file, const char *to, uint64_t n)
 
 static bool show_files(DIR *d, const char *real, const struct tail_ends *ends, const char *shadow)
 {
-    uint64_t cut = ends->log.file[0] ? log_number(ends->log.file) : UINT64_MAX;
+    uint64_t cut = ends->log.state == TAIL_WHOLE ? UINT64_MAX : log_number(ends->log.at.file);
     bool ok = true;
     for (struct dirent *entry; ok && (entry = readdir(d));) {
         char from[PATH_MAX], to[PATH_MAX];
         uint64_t log = log_number(entry->d_name);
-        const struct wal_damage *at = log == cut ? &ends->log : &ends->manifest;
+        const struct tail_end *end = log == cut ? &ends->log : &ends->manifest;
+        bool cut_here = end->state != TAIL_WHOLE && strcmp(entry->d_name, end->at.file) == 0;
         if (entry->d_name[0] == '.' || str_starts(str_c(entry->d_name), STR("LO")) || log > cut)
             continue; /* LOG and LOCK are RocksDB's own business */
         ok = snprintf(from, sizeof from, "%s/%s", real, entry->d_name) < PATH_MAX &&
              snprintf(to, sizeof to, "%s/%s", shadow, entry->d_name) < PATH_MAX &&
-             (strcmp(entry->d_name, at->file) == 0 ? copy_front(dirfd(d), entry->d_name, to, at->offset)
-                                                   : symlink(from, to) == 0);
+             (cut_here ? copy_front(dirfd(d), entry->d_name, to, end->at.offset) : symlink(from, to) == 0);
     }
     return ok;
 }

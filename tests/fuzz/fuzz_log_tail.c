@@ -8,11 +8,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct str in = str_n(data, size);
     struct tail_batch b;
-    size_t at = 0;
-    for (size_t before = 0; tail_next(in, &at, &b) == TAIL_BATCH; before = at)
+    size_t at = 0, bad;
+    for (size_t before = 0; tail_next(in, &at, &bad, &b) == TAIL_BATCH; before = at)
         CHECK(at > before && at <= size);
-    uint64_t wanted = 0, oldest_log = 0;
-    (void)tail_proves(in, at, &wanted, &oldest_log);
+    CHECK(bad >= at && bad <= size);
+    struct tail_walk w = {.most = 1};
+    at = 0;
+    if (!tail_follow(in, &w, &at, &bad)) {
+        CHECK(at <= bad && bad <= size);
+        (void)tail_proves(in, at, size, &w);
+    }
     struct tail_manifest m;
     tail_read_manifest(in, &m);
     CHECK(m.end <= size && m.whole == (m.end == size));

@@ -32,7 +32,6 @@ MUTATIONS = {
     "no-sync-format-dir": ("the fsync of the folder that this file was made in", ["power-cut"]),
     "no-sync-commit": ("the sync of a batch of rows", ["power-cut"]),
     "no-sync-t-row": ("the sync of the rows that name bodies being written", ["power-cut"]),
-    "no-sync-cut": ("the fsync of a log whose unsynced end is cut off at a start", ["power-cut"]),
     "no-sync-close": ("the sync at a clean stop", ["power-cut"]),
     "no-sync-queue-dir": ("the fsync of a folder of MinIO's event files after they were taken in", ["power-cut"]),
 }

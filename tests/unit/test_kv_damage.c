@@ -135,34 +135,6 @@ static void test_verify(void **state)
     assert_int_equal(bad, 0);
 }
 
-/* --- the log's format --------------------------------------------------------------------------------------------- */
-
-static void test_log_blocks(void **state)
-{
-    struct fixture *f = *state;
-    write_many(f->kv, 60);
-    shut(f);
-    char log[512], block[WAL_BLOCK];
-    largest(f->dir, ".log", log, sizeof(log));
-    int fd = open(log, O_RDONLY | O_CLOEXEC);
-    assert_int_equal(read(fd, block, sizeof(block)), sizeof(block));
-    close(fd);
-    size_t bad = 0;
-    assert_true(wal_block_sound(str_n(block, sizeof(block)), &bad));
-    for (size_t n = 0; n < sizeof(block); n += 97) /* torn anywhere */
-        assert_true(wal_block_sound(str_n(block, n), &bad));
-    for (size_t at = 0; at < sizeof(block); at += 97) { /* damaged anywhere */
-        block[at] ^= 1;
-        assert_false(wal_block_sound(str_n(block, sizeof(block)), &bad));
-        assert_true(bad <= at);
-        block[at] ^= 1;
-    }
-    memset(block, 0, sizeof(block));
-    assert_true(wal_block_sound(str_n(block, sizeof(block)), &bad));
-    struct err e;
-    f->kv = kv_open(f->dir, NULL, &e);
-}
-
 int main(void)
 {
     if (!WITH_ROCKS)
@@ -173,7 +145,7 @@ int main(void)
     }
     const struct CMUnitTest tests[] = {
         TEST(test_log_damaged),  TEST(test_log_torn), TEST(test_table_damaged),
-        TEST(test_blob_damaged), TEST(test_verify),   TEST(test_log_blocks),
+        TEST(test_blob_damaged), TEST(test_verify),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
