@@ -3,6 +3,7 @@
 was asked for and acknowledged (CLOCK_MONOTONIC, ns). A key, bucket or upload has one writer, so that what a crash state
 may hold of it follows from the times alone."""
 import base64
+import collections
 import hashlib
 import itertools
 import json
@@ -22,6 +23,8 @@ from support.wait import wait_for
 from kill.model import Content
 
 BUCKET, WORKERS = "power", 6
+KINDS = ("put inline", "put file", "overwrite", "delete", "multi-delete", "copy", "complete", "abort", "tag", "untag", "read",
+         "create bucket", "rules", "delete bucket", "settings")
 RECORD_KILL = signal.SIGRTMIN + 7       # native/record.h
 NEVER = (1 << 64) - 1
 INLINE, FILE, PART_MIN = (0, 20_000), (33_000, 150_000), 5 << 20
@@ -58,6 +61,7 @@ class Journal:
     def __init__(self):
         self.numbers, self.lock = itertools.count(1), threading.Lock()
         self.keys, self.buckets, self.config, self.uploads, self.problems, self.stops = {}, {}, [], [], [], []
+        self.kinds = collections.Counter()      # of commits that were answered
 
     def acked(self):
         return (sum(c.acked != NEVER for cs in self.keys.values() for c in cs) +
@@ -115,9 +119,10 @@ class Worker(threading.Thread):
             self.journal.problems.append(f"{method} {target} was answered {reply}")
         return reply
 
-    def change(self, changes, method, target, **kwargs):
+    def change(self, kind, changes, method, target, **kwargs):
         """changes: {key: Change}, carried out by one request."""
         sent = now()
+        before = [self.state(key) for key in changes]
         for key, c in changes.items():
             c.sent = sent
             self.journal.keys.setdefault((BUCKET, key), []).append(c)
@@ -125,6 +130,8 @@ class Worker(threading.Thread):
         acked = now()
         for c in changes.values():
             c.acked = acked
+        self.journal.kinds[kind] += 1
+        self.journal.kinds["overwrite"] += any(before) and kind in ("put inline", "put file", "copy", "complete")
         return reply
 
 
@@ -164,19 +171,20 @@ class Owner(Worker):
         self.put(self.random.choice(self.files), self.new(True))
 
     def put(self, key, c):
-        self.change({key: c}, "PUT", key_path(BUCKET, key), body=c.content.body, headers=[("x-amz-meta-op", str(c.number))])
+        kind = "put file" if key in self.files else "put inline"
+        self.change(kind, {key: c}, "PUT", key_path(BUCKET, key), body=c.content.body, headers=[("x-amz-meta-op", str(c.number))])
 
     def delete(self):
         for key in self.random.sample(self.present(self.inline + self.files), 1) if self.present(self.inline) else []:
-            self.change({key: Change(next(self.journal.numbers), False)}, "DELETE", key_path(BUCKET, key))
+            self.change("delete", {key: Change(next(self.journal.numbers), False)}, "DELETE", key_path(BUCKET, key))
 
     def multi_delete(self):
         keys, number = self.present(self.inline)[:3] + self.present(self.files)[:1], next(self.journal.numbers)
         body = "<Delete>" + "".join(f"<Object><Key>{k}</Key></Object>" for k in keys) + "</Delete>"
         md5 = base64.b64encode(hashlib.md5(body.encode()).digest()).decode()
         if keys:
-            self.change({k: Change(number, False) for k in keys}, "POST", f"/{BUCKET}?delete", body=body.encode(),
-                        headers=[("Content-MD5", md5)])
+            self.change("multi-delete", {k: Change(number, False) for k in keys}, "POST", f"/{BUCKET}?delete",
+                        body=body.encode(), headers=[("Content-MD5", md5)])
 
     def copy(self):
         among = self.random.choice([self.inline, self.files])
@@ -185,30 +193,32 @@ class Owner(Worker):
             source = self.random.choice(sources)
             c = self.new(content=self.state(source).content)
             c.tag = self.state(source).tag
-            self.change({self.random.choice(among): c}, "PUT", None, source=source)
+            self.change("copy", {self.random.choice(among): c}, "PUT", None, source=source)
 
-    def change(self, changes, method, target, source=None, **kwargs):
+    def change(self, kind, changes, method, target, source=None, **kwargs):
         if source:
             key, c = next(iter(changes.items()))
             target = key_path(BUCKET, key)
             kwargs["headers"] = [("x-amz-copy-source", key_path(BUCKET, source)), ("x-amz-metadata-directive", "REPLACE"),
                                  ("x-amz-meta-op", str(c.number))]
-        return super().change(changes, method, target, **kwargs)
+        return super().change(kind, changes, method, target, **kwargs)
 
     def tag(self):
         keys = self.present(self.inline + self.files)
         if not keys:
             return
-        key, number = self.random.choice(keys), next(self.journal.numbers)
+        tagged, number = [k for k in keys if self.state(k).tag], next(self.journal.numbers)
+        away = tagged and self.random.random() < 0.5
+        key, tag = self.random.choice(tagged if away else keys), None if away else f"op={number}"
         before = self.state(key)
-        tag = None if before.tag and self.random.random() < 0.4 else f"op={number}"
         body = f"<Tagging><TagSet><Tag><Key>op</Key><Value>{number}</Value></Tag></TagSet></Tagging>" if tag else ""
-        self.change({key: Change(number, True, before.writer, before.content, tag)}, "PUT" if tag else "DELETE",
+        self.change("tag" if tag else "untag", {key: Change(number, True, before.writer, before.content, tag)}, "PUT" if tag else "DELETE",
                     key_path(BUCKET, key) + "?tagging", body=body.encode())
 
     def read(self):
         key = self.random.choice(self.inline)
         self.request("GET", key_path(BUCKET, key), right=(200, 404))
+        self.journal.kinds["read"] += self.state(key) is not None
 
     def upload(self):
         """One part (or two, once in a while), or many small lists of parts: more than a row of an object holds."""
@@ -230,9 +240,10 @@ class Owner(Worker):
         u["over_sent"] = now()
         if fate < 0.4:
             self.request("DELETE", f"{path}?uploadId={u['id']}")
+            self.journal.kinds["abort"] += 1
         else:
             body = "".join(f"<Part><PartNumber>{i}</PartNumber><ETag>{e}</ETag></Part>" for i, e in enumerate(etags, 1))
-            self.change({key: c}, "POST", f"{path}?uploadId={u['id']}",
+            self.change("complete", {key: c}, "POST", f"{path}?uploadId={u['id']}",
                         body=f"<CompleteMultipartUpload>{body}</CompleteMultipartUpload>".encode())
         u["over_acked"] = now()
 
@@ -247,22 +258,23 @@ class Owner(Worker):
 class Keeper(Worker):
     """Buckets and their rules, and the settings."""
 
-    def bucket_change(self, name, present, word, *args, **kwargs):
+    def bucket_change(self, kind, name, present, word, *args, **kwargs):
         c = [now(), NEVER, present, word]
         self.journal.buckets.setdefault(name, []).append(c)
         self.request(*args, **kwargs)
         c[1] = now()
+        self.journal.kinds[kind] += 1
 
     def step(self):
         n = next(self.journal.numbers)
         name = f"bucket-{n}" if self.random.random() < 0.6 else f"again-{self.random.randrange(2)}"
         known = self.journal.buckets.get(name)
         if not (known and known[-1][2]):
-            self.bucket_change(name, True, None, "PUT", f"/{name}")
+            self.bucket_change("create bucket", name, True, None, "PUT", f"/{name}")
         word = f"rule-{n}"
         xml = f'<NotificationConfiguration xmlns="{NS}">{rule(arn("2"), "s3:ObjectCreated:*", rule_id=word)}' \
               "</NotificationConfiguration>"
-        self.bucket_change(name, True, word, "PUT", f"/{name}?notification", body=xml.encode())
+        self.bucket_change("rules", name, True, word, "PUT", f"/{name}?notification", body=xml.encode())
         c = [now(), NEVER, f"step-{n}"]
         self.journal.config.append(c)
         reply = Admin(self.load.server).sealed("PUT", "set-config-kv", "notify_webhook:3 enable=off "
@@ -270,8 +282,9 @@ class Keeper(Worker):
         if reply.status != 200:
             self.journal.problems.append(f"settings were answered {reply}")
         c[1] = now()
+        self.journal.kinds["settings"] += 1
         if self.random.random() < 0.6:
-            self.bucket_change(name, False, None, "DELETE", f"/{name}")
+            self.bucket_change("delete bucket", name, False, None, "DELETE", f"/{name}")
 
 
 class Load:
@@ -308,6 +321,10 @@ class Load:
                  30, "the last event")
         self.server.stop()
         self.journal.stops.append(now())
+
+    def segments(self, target):
+        folder = os.path.join(self.root, "queue", f"belfry-webhook-{target}")
+        return os.listdir(folder) if os.path.isdir(folder) else []
 
     def seeded(self):
         return type(self.random)(self.random.random())
@@ -390,6 +407,7 @@ class Load:
             self.receiver.stop()
             self.run_workers(0.2)
             self.receiver.start()
+            wait_for(lambda: not self.segments("1"), 60, "the backlog's files to be read")  # no sync of others comes between
             self.run_workers(0.2)
             self.stop()
             self.start()

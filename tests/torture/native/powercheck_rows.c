@@ -101,7 +101,8 @@ static uint32_t see_segment(struct state *s, int target, const struct segment_ro
         problem(s, "a segment has no path");
         return 0;
     }
-    (void)snprintf(path, sizeof path, "%s/../queue%.*s", s->dir, (int)(g->path.p + g->path.n - folder), folder);
+    (void)snprintf(path, sizeof path, "%s/../queue%.*s", s->dir, (int)(g->path.p + g->path.n - folder),
+                   folder);
     buf_init(&text, SEGMENT_TEXT_MAX);
     arena_init(&arena);
     if (segment_file_read(path, &text, &e) != SEGMENT_OK)

@@ -116,14 +116,18 @@ static void *killer(void *arg)
     return NULL;
 }
 
-/* Before main: every other thread inherits that the signal is blocked. */
+/* Before main: every other thread inherits that the signal is blocked; and this one blocks all, or it would take those that the
+ * server waits for. */
 static void wait_for_kill(void)
 {
     static sigset_t set;
+    sigset_t all, old;
     pthread_t thread;
+    (void)sigfillset(&all);
     (void)sigemptyset(&set);
     (void)sigaddset(&set, SIGRTMIN + RECORD_KILL);
-    if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0 || pthread_create(&thread, NULL, killer, &set) != 0)
+    if (pthread_sigmask(SIG_SETMASK, &all, &old) != 0 || pthread_create(&thread, NULL, killer, &set) != 0 ||
+        pthread_sigmask(SIG_SETMASK, &old, NULL) != 0 || pthread_sigmask(SIG_BLOCK, &set, NULL) != 0)
         abort();
 }
 

@@ -14,11 +14,11 @@ from support.server import Server, run as run_program
 from support.wait import wait_for
 
 from torture import disk
-from torture.power_load import NEVER, Load
+from torture.power_load import KINDS, NEVER, Load
 from torture.row import Row
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", ".."))
-PROCESSES, STATES_OF_CUT, LOOK_EVERY = 2, 6, 8
+PROCESSES, STATES_OF_CUT, LOOK_EVERY = 3, 6, 8
 STEPS = 80                  # of each worker in a whole recording
 SHORT_SECONDS = 60          # a row with less time makes one small recording
 
@@ -49,51 +49,75 @@ def compare(folder, path):
 
 
 class Maker:
-    """Writes states into folders. Whole files that do not change often are linked from a pool."""
+    """Makes a folder what a state says, one state after the other in the same place: most of the 256 folders of bodies stay as
+    they are. Whole files that do not change often are linked from a pool."""
 
     def __init__(self, directory):
-        self.directory, self.pool, self.made = directory, {}, 0
-        os.makedirs(os.path.join(directory, "pool"), exist_ok=True)
+        self.path, self.pooled_files = os.path.join(directory, "state"), {}
+        self.pool = os.path.join(directory, "pool")
+        os.makedirs(self.pool, exist_ok=True)
 
     def pooled(self, file):
+        """(path, inode) of a file with these bytes."""
         key = file.number, file.version
-        if key not in self.pool:
-            if len(self.pool) > 3000:
+        if key not in self.pooled_files:
+            if len(self.pooled_files) > 3000:
                 self.forget()
-            self.pool[key] = path = os.path.join(self.directory, "pool", f"{file.number}-{file.version}")
+            path = os.path.join(self.pool, f"{file.number}-{file.version}")
             with open(path, "wb") as f:
                 f.write(file.image())
-        return self.pool[key]
+                self.pooled_files[key] = path, os.fstat(f.fileno()).st_ino
+        return self.pooled_files[key]
 
     def forget(self):
-        for path in self.pool.values():
+        for path, _ in self.pooled_files.values():
             os.unlink(path)
-        self.pool = {}
+        self.pooled_files = {}
 
-    def write(self, tree, path):
-        os.mkdir(path)
+    def fit(self, tree, path, there):
+        """Only a body's file may stay: nobody writes to one that is there, and it is the very one that it should be."""
+        for name, (entry, folder) in there.items():
+            if folder and not isinstance(tree.get(name), dict):
+                shutil.rmtree(entry)
+            elif not folder and not self.stays(tree.get(name), path, os.lstat(entry).st_ino):
+                os.unlink(entry)
         for name, node in tree.items():
             at = f"{path}/{name}"
             if isinstance(node, dict):
-                self.write(node, at)
-            elif node[1] is None and (path.startswith(self.blobs) or name.endswith((".sst", ".blob"))):
-                os.link(self.pooled(node[0]), at)       # nobody writes to these once they are there
+                if not (name in there and there[name][1]):
+                    os.mkdir(at)
+                    self.fit(node, at, {})
+                else:
+                    self.fit(node, at, look(at))
+            elif node[1] is None and (self.is_body(path) or name.endswith((".sst", ".blob"))):
+                if not os.path.lexists(at):
+                    os.link(self.pooled(node[0])[0], at)
             else:
                 with open(at, "wb") as f:
                     f.write(node[0].image() if node[1] is None else node[1])
 
+    def is_body(self, path):
+        return path.startswith(f"{self.path}/data/blobs")
+
+    def stays(self, node, path, ino):
+        return isinstance(node, tuple) and node[1] is None and self.is_body(path) and self.pooled(node[0])[1] == ino
+
     def make(self, tree):
-        self.made += 1
-        path = os.path.join(self.directory, f"state-{self.made}")
-        self.blobs = f"{path}/data/blobs"
-        self.write(tree, path)
-        return path
+        os.makedirs(self.path, exist_ok=True)
+        self.fit(tree, self.path, look(self.path))
+        return self.path
+
+
+def look(path):
+    """What is in a folder: name -> (path, is it a folder)."""
+    with os.scandir(path) as entries:
+        return {e.name: (e.path, e.is_dir(follow_symlinks=False)) for e in entries}
 
 
 class Checker:
     def __init__(self, program, journal, errors):
         self.process = subprocess.Popen([program, journal], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
-                                        text=True, errors="replace")
+                                        text=True, errors="replace", env=dict(os.environ, LD_BIND_NOW="1"))  # once, not in each of its processes
 
     def check(self, path, owed, may, look):
         self.process.stdin.write(f"{path} {owed} {may} {int(look)}\n")
@@ -111,17 +135,21 @@ class Checker:
 
 
 def cuts_of(entries, random, n):
-    """Places of cuts, in order: anywhere; right before a sync, where most is unsynced; in the birth of the store, its other
-    starts and ends; at the first file of a body after each, whose number is recorded just before it is made."""
+    """Places of cuts, in order: anywhere; right before a sync, where most is unsynced; behind what happens in a queue_dir; in the
+    birth of the store, its other starts and ends; at the first file of a body after each, whose number is recorded just before
+    it is made."""
     syncs = [i for i, e in enumerate(entries) if e.op in "sd"]
     starts = [i for i, e in enumerate(entries) if e.op == "S"]
+    queue = [i for i, e in enumerate(entries) if e.path.startswith("queue/")] or [0]
     bodies = [i for i in (next((i for i, e in enumerate(entries) if i > s and e.op == "c" and "/blobs/" in e.path), None)
                           for s in starts) if i]
 
     def cut():
         kind = random.random()
-        if kind < 0.45:
+        if kind < 0.37:
             return random.choice(syncs)
+        if kind < 0.45:
+            return min(len(entries), random.choice(queue) + random.randrange(1, 6))
         if kind < 0.6:
             return min(len(entries), max(1, random.choice(starts) + random.randrange(-30, 60)))
         if kind < 0.68:
@@ -151,7 +179,7 @@ def check_share(part):
                 model.step(e)
             at = cut
             for k in range(STATES_OF_CUT):
-                if time.monotonic() > part["end"] or len(found) >= 20:
+                if time.monotonic() > part["end"] or os.path.exists(part["enough_found"]):
                     checker.close()
                     return found, made
                 told = []
@@ -161,31 +189,32 @@ def check_share(part):
                 made += 1
                 if bad:
                     found.append((cut, k, told, bad))
-                    keep(path, part["keep"], cut, k, model, random_module.Random(f"{part['seed']}/{cut}/{k}"), maker)
-                shutil.rmtree(path)
+                    if len(found) >= part["enough"]:
+                        open(part["enough_found"], "w").close()
+                    keep(part["keep"], cut, k, model, random_module.Random(f"{part['seed']}/{cut}/{k}"), maker)
         checker.close()
     return found, made
 
 
-def keep(path, to, cut, k, model, random, maker):
+def keep(to, cut, k, model, random, maker):
     """The first bad states are kept, as they were before anybody opened them."""
     os.makedirs(to, exist_ok=True)
     if len(os.listdir(to)) < 4 and not os.path.exists(os.path.join(to, f"{cut}-{k}")):
-        fresh = maker.make(model.state(random, []))
-        shutil.copytree(fresh, os.path.join(to, f"{cut}-{k}"))
-        shutil.rmtree(fresh)
+        shutil.copytree(maker.make(model.state(random, [])), os.path.join(to, f"{cut}-{k}"))
 
 
-# What a whole recording has: op, and a pattern of the path.
-KINDS = {"a body's file made": ("c", r"data/blobs/.*"), "a body's file removed": ("u", r"data/blobs/.*"),
+# What a whole recording has beside the requests of power_load.KINDS: op, and a pattern of the path.
+FILES = {"a body's file made": ("c", r"data/blobs/.*"), "a body's file removed": ("u", r"data/blobs/.*"),
          "a flush": ("c", r"data/kv/.*\.sst"), "a compaction": ("u", r"data/kv/.*\.sst"),
          "a segment made": ("c", r"queue/belfry-.*"), "a segment removed": ("u", r"queue/belfry-.*"),
+         "bodies written out of the log": ("c", r"data/kv/.*\.blob"),
          "an event file taken in": ("u", r"queue/minio-.*")}
 
 
-def lacking(entries):
-    return [what for what, (op, pattern) in KINDS.items()
-            if not any(e.op == op and re.fullmatch(pattern, e.path) for e in entries)]
+def lacking(entries, journal):
+    return [k for k in KINDS if not journal.kinds[k]] + [
+        what for what, (op, pattern) in FILES.items()
+        if not any(e.op == op and re.fullmatch(pattern, e.path) for e in entries)]
 
 
 def record(ctx, number, random, directory, steps):
@@ -200,8 +229,8 @@ def record(ctx, number, random, directory, steps):
     for e in entries:
         if e.op == "M":
             ctx.problem(f"the recorder cannot follow: {e}")
-    if steps >= STEPS and lacking(entries):
-        ctx.problem(f"the workload lacks {', '.join(lacking(entries))}")
+    if steps >= STEPS and lacking(entries, journal):
+        ctx.problem(f"the workload lacks {', '.join(lacking(entries, journal))}")
     model = disk.Disk(base)
     for e in entries:
         model.step(e)
@@ -319,8 +348,6 @@ def twice(ctx, number, random, entries, base, load, directory, journal, count):
                 made += 1
                 if bad:
                     tell(ctx, number, cut, f"and again, cut {k} behind {second[k - 1]}", told + ["then"] + words, bad, entries)
-                shutil.rmtree(path)
-            shutil.rmtree(first)
             shutil.rmtree(first + "-again")
         checker.close()
     return made
@@ -328,10 +355,12 @@ def twice(ctx, number, random, entries, base, load, directory, journal, count):
 
 def recover(ctx, load, path):
     """Starts and stops the server on a copy of a state, with targets that are not there; the disk before, and the recording."""
-    copy = load.root
+    copy, recording = load.root, path + ".recording"
+    if os.path.exists(recording):
+        os.unlink(recording)
     shutil.copytree(path, copy)
     before = disk.Disk(copy)
-    env = dict(load.env, BELFRY_RECORD_LOG=path + ".recording")
+    env = dict(load.env, BELFRY_RECORD_LOG=recording)
     env.update(webhook_env("http://127.0.0.1:9/", queue_dir=os.path.join(copy, "queue")))
     server = Server(os.path.join(copy, "data"), env=env, binary_path=ctx.binary, log=path + ".log")
     server.spawn()
@@ -341,7 +370,7 @@ def recover(ctx, load, path):
     finally:
         server.kill()
     shutil.rmtree(copy)
-    return before, disk.read_log(path + ".recording")
+    return before, disk.read_log(recording)
 
 
 def power(ctx):
@@ -369,7 +398,8 @@ def one_round(ctx, number, random, directory):
         os.makedirs(folder)
         # Every share goes over the whole recording within its time: cuts are taken in an order that spreads them.
         parts.append(dict(base=base, log=load.log, directory=folder, journal=journal, program=native(ctx, "powercheck"),
-                          cuts=spread(cuts, p, ctx, end), seed=seed, end=end,
+                          cuts=spread(cuts, p, ctx, end), seed=seed, end=end, enough=ctx.enough,
+                          enough_found=os.path.join(directory, "enough"),
                           keep=os.path.join(ctx.directory, f"bad-{number}")))
     with multiprocessing.get_context("fork").Pool(PROCESSES) as pool:
         results = pool.map(check_share, parts)
@@ -378,8 +408,11 @@ def one_round(ctx, number, random, directory):
         for cut, k, words, bad in found:
             told += 1
             tell(ctx, number, cut, k, words, bad, entries)
+    made = sum(n for _, n in results)
+    if told >= ctx.enough:
+        return made
     to_the_end(ctx, random, entries, base, load, directory, 1 if short else 4)
-    made = sum(n for _, n in results) + twice(ctx, number, random, entries, base, load, directory, journal, 2 if short else 20)
+    made += twice(ctx, number, random, entries, base, load, directory, journal, 2 if short else 20)
     shutil.rmtree(directory)
     ctx.log(f"round {number}: {made} states, {told} bad")
     return made
@@ -404,4 +437,4 @@ def tell(ctx, number, cut, k, words, bad, entries):
 ROWS = [Row("power-cut", "power cut (states of the disk)",
             "every state opens by itself; what was acknowledged is whole, its event is in the outbox or was delivered; of "
             "what was not, object and event are there or neither is; nothing is leaked and belfry check finds nothing",
-            power, share=4, least=20)]
+            power, share=5, least=20)]
