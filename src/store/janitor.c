@@ -294,12 +294,19 @@ static bool empty_buckets(struct store *s)
 
 /* --- the thread --- */
 
+struct look {
+    struct observed *observed;
+    int64_t elapsed_ns;
+};
+
 static bool put_observed(struct kv_txn *t, void *ctx)
 {
+    struct look *l = ctx;
     struct buf row;
 
+    observed_add(l->observed, kv_txn_sequence(t), l->elapsed_ns);
     buf_init(&row, sizeof(struct observed) + 1);
-    observed_encode(ctx, &row);
+    observed_encode(l->observed, &row);
     kv_txn_put(t, KV_META, ROW_KEY_OBSERVED, buf_view(&row));
     buf_release(&row);
     return true;
@@ -320,29 +327,29 @@ static void load_observed(struct store *s)
     kv_value_release(&v);
 }
 
-/* What ran since the last look counts as passed, whatever the wall clock says. */
+/* What ran since the last look has passed, whatever the wall clock says. */
 static bool observe(struct store *s, int64_t now_ms)
 {
     struct janitor *j = &s->janitor;
 
     if (!j->observed_ms)
         load_observed(s);
-    observed_add(&j->observed, clock_real_ns(), j->observed_ms ? (now_ms - j->observed_ms) * 1000000 : 0);
+    struct look l = {&j->observed, j->observed_ms ? (now_ms - j->observed_ms) * 1000000 : 0};
     j->observed_ms = now_ms;
-    return kv_commit_wait(s->kv, put_observed, &j->observed, KV_PLAIN | KV_NOSYNC) == KV_COMMITTED;
+    return kv_commit_wait(s->kv, put_observed, &l, KV_PLAIN | KV_NOSYNC) == KV_COMMITTED;
 }
 
 static bool look_for_abandoned(struct store *s)
 {
-    int64_t now = clock_mono_ms(), wall = clock_real_ns() - UPLOAD_ABANDONED_NS;
+    int64_t now = clock_mono_ms();
 
     if (now < s->janitor.look_for_abandoned_ms)
         return true;
     s->janitor.look_for_abandoned_ms = now + ABANDONED_MS;
     if (!observe(s, now))
         return false;
-    int64_t before = observed_before(&s->janitor.observed);
-    return before == INT64_MIN || janitor_abort_abandoned(s, before < wall ? before : wall);
+    uint64_t before = observed_before(&s->janitor.observed);
+    return before == 0 || janitor_abort_abandoned(s, before);
 }
 
 /* A closed kv's rows must stay as they are: after a failed write nothing is removed any more. */

@@ -99,8 +99,8 @@ bool janitor_drop_garbage(struct store *s, char what, const struct garbage *v, s
 bool janitor_finish_uploads(struct store *s);
 bool janitor_empty_uploads(struct store *s, uint64_t bucket); /* of a deleted one */
 bool janitor_work_off_extents(struct store *s);
-/* before_ns: by the wall clock, of their last part. */
-bool janitor_abort_abandoned(struct store *s, int64_t before_ns);
+/* Those that were touched before that number of the sequencer. */
+bool janitor_abort_abandoned(struct store *s, uint64_t before);
 /* Removes rows of one kind and these ids in plain, unsynced writes. */
 bool janitor_drop_ids(struct store *s, char kind, const uint64_t *ids, size_t n);
 

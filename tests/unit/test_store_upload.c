@@ -471,6 +471,8 @@ static int64_t ahead(void)
     return true_clock() + clock_ahead_ns;
 }
 
+#define HOUR_NS (3600 * INT64_C(1000000000))
+
 /* As if the server had run for so long since the last look. */
 static void look_again(struct store *s, int64_t ran_ns)
 {
@@ -494,16 +496,16 @@ static void test_abandoned(void **state)
     }
     create_upload(s, b, "alive", alive);
     true_clock = clock_real_ns;
-    clock_ahead_ns = UPLOAD_ABANDONED_NS - 60 * INT64_C(1000000000);
     clock_real_ns = ahead;
-    put_part(s, b, "alive", alive, 1, 2000, 1);
-    s->janitor.look_for_abandoned_ms = 0;
-    clean(s);
+    look_again(s, HOUR_NS);
+    for (int i = 1; i < 24; i++) { /* the wall clock does not count, wherever it is */
+        clock_ahead_ns = i % 3 ? (i % 3 == 1 ? 9000 : -9000) * HOUR_NS : 0;
+        look_again(s, HOUR_NS);
+        if (i == 12)
+            put_part(s, b, "alive", alive, 1, 2000, 1);
+    }
     assert_int_equal(count_rows(s, KV_META, "u"), COUNT_OF(old) * 13 + 2);
-    clock_ahead_ns = UPLOAD_ABANDONED_NS + 60 * INT64_C(1000000000);
-    look_again(s, 3600 * INT64_C(1000000000)); /* the wall clock alone does not count */
-    assert_int_equal(count_rows(s, KV_META, "u"), COUNT_OF(old) * 13 + 2);
-    look_again(s, UPLOAD_ABANDONED_NS);
+    look_again(s, HOUR_NS);
     clock_real_ns = true_clock;
     assert_rows(s, 2, 0);
     assert_int_equal(count_files(s), 1);
