@@ -373,6 +373,47 @@ static void test_manifest_tables(void **state)
     end(&c);
 }
 
+static bool has_in(struct kv *kv, enum kv_space space)
+{
+    struct kv_value v = {0};
+    struct err e;
+    enum kv_result r = kv_get(kv, space, STR("each"), 0, &v, &e);
+    kv_value_release(&v);
+    return r == KV_FOUND;
+}
+
+/* An open makes a table for each family, and the log that they came from is gone: all of them must be named. */
+static void test_manifest_families(void **state)
+{
+    struct fixture *f = *state;
+    char path[400];
+    int refused = 0, opened = 0;
+    assert_int_equal(
+        run(f->kv,
+            SCRIPT({PUT, KV_META, "each", "1"}, {PUT, KV_QUEUE, "each", "2"}, {PUT, KV_DATA, "each", "3"}),
+            0),
+        KV_COMMITTED);
+    reopen(f);
+    put(f->kv, "e", 500, 0);
+    manifest_of(f->dir, path);
+    for (off_t at = 0, size = size_of(path); at < size; at += 3) {
+        struct cut c;
+        struct err e = {0};
+        copy_dir(f->dir, &c);
+        manifest_of(c.dir, path);
+        flip(path, at);
+        if (!open_cut(&c, true, &e))
+            refused++;
+        else if (!has(c.kv, "e") || !has_in(c.kv, KV_META) || !has_in(c.kv, KV_QUEUE) ||
+                 !has_in(c.kv, KV_DATA))
+            fail_msg("byte %ld: rows are lost", (long)at);
+        else
+            opened++;
+        end(&c);
+    }
+    assert_true(refused > 0 && opened == 0);
+}
+
 static void test_no_manifest(void **state)
 {
     struct tail_manifest m;
@@ -690,6 +731,7 @@ int main(void)
         TEST(test_cut),
         TEST(test_no_current),
         TEST(test_born_again),
+        TEST(test_manifest_families),
         cmocka_unit_test(test_no_manifest),
         cmocka_unit_test(test_trailer),
     };
