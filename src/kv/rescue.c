@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "kv/rocks.h"
+#include "kv/tail.h"
 #include "kv/wal_record.h"
 
 #define COPY_STEP ((size_t)1 << 20)
@@ -26,7 +27,7 @@ static int remove_one(const char *path, const struct stat *st, int flag, struct 
     return remove(path);
 }
 
-static void remove_folder(const char *path)
+void kv_rescue_remove(const char *path)
 {
     (void)nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
@@ -83,9 +84,9 @@ static bool take_file(int from, int to, const char *name, struct err *e)
 static bool take_files(const struct kv_rescue *r, struct err *e)
 {
     DIR *d = opendir(r->dir);
-    int to = open(r->work, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool ok = (d && to >= 0) || err_errno(e, "cannot open %s", d ? r->work : r->dir);
-    for (struct dirent *entry; ok && (entry = readdir(d));)
+    int to = d ? open(r->work, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    bool ok = to >= 0 || err_errno(e, "cannot open %s", d ? r->work : r->dir);
+    for (struct dirent *entry; d && ok && (entry = readdir(d));)
         ok = take_file(dirfd(d), to, entry->d_name, e);
     if (d)
         closedir(d);
@@ -133,14 +134,24 @@ static char *in_work(const struct kv_rescue *r, const char *name)
     return path;
 }
 
-static bool mend(struct kv_rescue *r, const char *file, uint64_t offset)
+/* As long as it is single bits. */
+static void mend(struct kv_rescue *r, const char *file)
 {
     char *path = in_work(r, file);
-    bool ok = mend_bit(path, offset);
-    if (ok)
+    uint64_t offset;
+    while (wal_first_unsound(r->work, file, &offset) && mend_bit(path, offset))
         note_mended(r, file, offset);
     free(path);
-    return ok;
+}
+
+static void mend_logs(struct kv_rescue *r)
+{
+    DIR *d = opendir(r->work);
+    for (struct dirent *entry; d && (entry = readdir(d));)
+        if (str_ends(str_c(entry->d_name), STR(".log")))
+            mend(r, entry->d_name);
+    if (d)
+        closedir(d);
 }
 
 /* Up to the damage, without the logs behind it. */
@@ -158,18 +169,16 @@ static bool cut_logs(struct kv_rescue *r)
     return ok;
 }
 
+/* Single bits first: a wrong one in the last record looks torn, too. What a crash left may go without a word. */
 static bool prepare_logs(struct kv_rescue *r, struct err *e)
 {
-    struct wal_damage last = {0};
-    while (wal_find_damage(r->work, &r->at)) {
-        bool again = last.offset == r->at.offset && strcmp(last.file, r->at.file) == 0;
-        last = r->at;
-        if (!again && mend(r, r->at.file, r->at.offset))
-            continue;
-        r->cut = true;
-        return cut_logs(r) || err_errno(e, "cannot cut %s/%s", r->work, r->at.file);
-    }
-    return true;
+    struct tail_ends ends;
+    struct err why = {0};
+    mend_logs(r);
+    if (tail_look(r->work, &ends, &why) == TAIL_TORN)
+        return tail_cut(r->work, &ends, e);
+    r->cut = wal_find_damage(r->work, &r->at);
+    return !r->cut || cut_logs(r) || err_errno(e, "cannot cut %s/%s", r->work, r->at.file);
 }
 
 /* --- which MANIFEST ----------------------------------------------------------------------------------------------- */
@@ -261,7 +270,7 @@ static bool add_tables(struct kv_rescue *r, struct err *e)
         closedir(d);
     if (work >= 0)
         close(work);
-    remove_folder(path);
+    kv_rescue_remove(path);
     free(path);
     return ok || err_set(e, "no tables could be made in %s", r->work);
 }
@@ -287,32 +296,47 @@ static bool rebuild(struct kv_rescue *r, struct err *e)
 
 static bool make_work(struct kv_rescue *r, struct err *e)
 {
-    remove_folder(r->work);
-    return (mkdir(r->work, 0700) == 0 || err_errno(e, "cannot create %s", r->work)) && take_files(r, e) &&
-           prepare_logs(r, e);
+    kv_rescue_remove(r->work);
+    r->mended[0] = 0;
+    r->cut = r->current = false;
+    return (mkdir(r->work, 0700) == 0 || err_errno(e, "cannot create %s", r->work)) && take_files(r, e);
 }
 
-static bool open_work(struct kv_rescue *r, struct err *e)
+static void prepare_manifest(struct kv_rescue *r)
 {
     char name[64];
-    uint64_t offset;
     bool known = rocks_manifest(r->work, name);
     if (!known && newest_manifest(r->work, name))
         known = r->current = write_current(r->work, name);
-    while (known && wal_file_damaged(r->work, name, &offset))
-        known = mend(r, name, offset);
     if (known)
-        r->kv = kv_open(r->work, &(struct kv_options){.read_only = true, .lenient = true}, e);
-    if (r->kv)
-        return true;
-    r->current = false;
-    return make_work(r, e) && rebuild(r, e);
+        mend(r, name);
+}
+
+/* What it says of the logs is not to be counted on, either. */
+static bool forget_manifest(const struct kv_rescue *r, struct err *e)
+{
+    char *path = in_work(r, "CURRENT");
+    bool ok = unlink(path) == 0 || errno == ENOENT || err_errno(e, "cannot remove %s", path);
+    free(path);
+    return ok;
+}
+
+/* As it is, or from the tables. */
+static bool open_work(struct kv_rescue *r, struct err *e)
+{
+    if (!make_work(r, e))
+        return false;
+    prepare_manifest(r);
+    if (!prepare_logs(r, e))
+        return false;
+    r->kv = kv_open(r->work, &(struct kv_options){.read_only = true, .lenient = true}, e);
+    return r->kv || (make_work(r, e) && forget_manifest(r, e) && prepare_logs(r, e) && rebuild(r, e));
 }
 
 bool kv_rescue_open(struct kv_rescue *r, const char *dir, const char *work, struct err *e)
 {
     *r = (struct kv_rescue){.dir = x_strdup(dir), .work = x_strdup(work)};
-    bool ok = make_work(r, e) && open_work(r, e);
+    bool ok = open_work(r, e);
     if (!ok)
         kv_rescue_close(r);
     return ok;
@@ -322,7 +346,7 @@ void kv_rescue_close(struct kv_rescue *r)
 {
     kv_close(r->kv);
     if (r->work)
-        remove_folder(r->work);
+        kv_rescue_remove(r->work);
     free(r->dir);
     free(r->work);
     *r = (struct kv_rescue){0};

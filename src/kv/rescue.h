@@ -11,23 +11,30 @@
 struct kv_rescue {
     struct kv *kv;    /* for reading only */
     char *dir, *work; /* owned */
-    char mended
-        [512]; /* places in the log or the MANIFEST where one bit was wrong and the checksum told which */
-    bool cut;  /* the log is damaged beyond that: the rows are as of this place in it, ... */
+    /* Places in the log or the MANIFEST where one bit was wrong and the checksum told which. */
+    char mended[512];
+    bool
+        cut; /* the log is damaged beyond that, and not merely torn: the rows are as of this place in it, ... */
     struct wal_damage at; /* ... and what follows was left out */
     bool current;         /* CURRENT is damaged: the newest MANIFEST was taken */
-    bool
-        rebuilt; /* the MANIFEST is damaged: the tables alone tell what there is. Bodies in RocksDB's blob files
-                             cannot be read through `kv` then: kv_rescue_bodies */
+    /* The MANIFEST is damaged: the tables alone tell what there is. Bodies in RocksDB's blob files cannot be read through
+     * `kv` then: kv_rescue_bodies. */
+    bool rebuilt;
 };
 /* Makes the folder `work` (what is there already is removed) beside `dir`. One thread. On false (e: why) nothing is left. */
 bool kv_rescue_open(struct kv_rescue *r, const char *dir, const char *work, struct err *e);
 /* Closes the rows and removes `work`. Zeroed: does nothing. */
 void kv_rescue_close(struct kv_rescue *r);
+/* A folder and what is in it; best effort. */
+void kv_rescue_remove(const char *path);
 /* Calls each for every row that stands whole in one of RocksDB's blob files, whether or not it is still valid; their keys are
  * never used again, so of one key all are the same. Format: RocksDB's blob_log_format.h. */
 void kv_rescue_bodies(const struct kv_rescue *r, void (*each)(void *ctx, struct str key, struct str value),
                       void *ctx);
+
+/* The same in the bytes of one such file. Pure. */
+void kv_rescue_bodies_in(struct str file, void (*each)(void *ctx, struct str key, struct str value),
+                         void *ctx);
 
 /* After a scan of [.., end) failed behind the row `behind`: the first key from which reading works again, into *next.
  * False: there is none, the rest is lost. What lies between is skipped, a little more than the damaged block. */

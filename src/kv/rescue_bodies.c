@@ -45,6 +45,18 @@ static size_t record_at(struct str file, size_t at, struct str *key, struct str 
     return (size_t)(RECORD_HEADER + key_n + value_n);
 }
 
+void kv_rescue_bodies_in(struct str file, void (*each)(void *ctx, struct str key, struct str value),
+                         void *ctx)
+{
+    struct str key, value;
+    for (size_t at = FILE_HEADER, step; at < file.n; at += step) {
+        step = record_at(file, at, &key, &value);
+        if (step && value.p)
+            each(ctx, key, value);
+        step = step ? step : 1;
+    }
+}
+
 static void read_file(int dir, const char *name, void (*each)(void *ctx, struct str key, struct str value),
                       void *ctx)
 {
@@ -55,13 +67,7 @@ static void read_file(int dir, const char *name, void (*each)(void *ctx, struct 
     if (fstat(fd, &st) == 0 && st.st_size > FILE_HEADER && st.st_size < FILE_MAX) {
         char *bytes = x_malloc((size_t)st.st_size);
         ssize_t n = pread(fd, bytes, (size_t)st.st_size, 0);
-        struct str file = str_n(bytes, n < 0 ? 0 : (size_t)n), key, value;
-        for (size_t at = FILE_HEADER, step; at < file.n; at += step) {
-            step = record_at(file, at, &key, &value);
-            if (step && value.p)
-                each(ctx, key, value);
-            step = step ? step : 1;
-        }
+        kv_rescue_bodies_in(str_n(bytes, n < 0 ? 0 : (size_t)n), each, ctx);
         free(bytes);
     }
     close(fd);

@@ -12,25 +12,25 @@
 
 #define BATCH_MAX ((size_t)64 << 20) /* far above the committer's */
 
-struct walk {
-    struct wal_reader reader;
-    struct buf batch; /* of fragments */
-    bool open;        /* its beginning was there */
-};
-
-static void give(struct walk *w, struct str batch)
+void wal_walk_init(struct wal_walk *w, void (*each)(void *ctx, struct str batch), void *ctx)
 {
-    w->reader.each(w->reader.ctx, batch);
+    *w = (struct wal_walk){.each = each, .ctx = ctx};
+    buf_init(&w->batch, BATCH_MAX);
 }
 
-static void add_fragment(struct walk *w, const struct wal_record *r)
+void wal_walk_release(struct wal_walk *w)
+{
+    buf_release(&w->batch);
+}
+
+static void add_fragment(struct wal_walk *w, const struct wal_record *r)
 {
     if (r->type == WAL_FULL || r->type == WAL_FIRST) {
         buf_reset(&w->batch);
         w->open = r->type == WAL_FIRST;
     }
     if (r->type == WAL_FULL) {
-        give(w, r->data);
+        w->each(w->ctx, r->data);
         return;
     }
     if (!w->open)
@@ -39,12 +39,11 @@ static void add_fragment(struct walk *w, const struct wal_record *r)
     if (r->type == WAL_LAST) {
         w->open = false;
         if (!w->batch.failed)
-            give(w, buf_view(&w->batch));
+            w->each(w->ctx, buf_view(&w->batch));
     }
 }
 
-/* All sound records from `at` on. */
-static void read_block(struct walk *w, char *bytes, size_t n, size_t at)
+void wal_walk_block(struct wal_walk *w, char *bytes, size_t n, size_t at)
 {
     struct str block = str_n(bytes, n);
     struct wal_record r;
@@ -71,7 +70,7 @@ static void read_block(struct walk *w, char *bytes, size_t n, size_t at)
     }
 }
 
-static void read_file(struct walk *w, int dir, const char *name, uint64_t from)
+static void read_file(struct wal_walk *w, int dir, const char *name, uint64_t from)
 {
     int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
@@ -81,10 +80,40 @@ static void read_file(struct walk *w, int dir, const char *name, uint64_t from)
     size_t skip = (size_t)(from % WAL_BLOCK);
     for (ssize_t n; (n = pread(fd, block, WAL_BLOCK, at)) > 0; at += n, skip = 0)
         if (skip < (size_t)n)
-            read_block(w, block, (size_t)n, skip);
+            wal_walk_block(w, block, (size_t)n, skip);
     w->open = false;
     free(block);
     close(fd);
+}
+
+/* The first of a block; WAL_LONGER too, which may be one that was cut short. */
+static bool find_unsound(struct str block, size_t *at)
+{
+    struct wal_record r;
+    enum wal_state state;
+    for (*at = 0; (state = wal_record(block, *at, &r)) == WAL_SOUND;)
+        *at += WAL_HEADER + r.data.n;
+    return state != WAL_END;
+}
+
+bool wal_first_unsound(const char *dir, const char *file, uint64_t *offset)
+{
+    int folder = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = folder < 0 ? -1 : openat(folder, file, O_RDONLY | O_CLOEXEC);
+    char *block = x_malloc(WAL_BLOCK);
+    bool found = false;
+    off_t at = 0;
+    for (ssize_t n; !found && fd >= 0 && (n = pread(fd, block, WAL_BLOCK, at)) > 0; at += n) {
+        size_t in_block;
+        found = find_unsound(str_n(block, (size_t)n), &in_block);
+        *offset = (uint64_t)at + in_block;
+    }
+    free(block);
+    if (fd >= 0)
+        close(fd);
+    if (folder >= 0)
+        close(folder);
+    return found;
 }
 
 static int is_log(const struct dirent *d)
@@ -94,11 +123,11 @@ static int is_log(const struct dirent *d)
 
 void wal_read_from(const char *dir, const struct wal_damage *from, const struct wal_reader *reader)
 {
-    struct walk w = {.reader = *reader};
+    struct wal_walk w;
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return;
-    buf_init(&w.batch, BATCH_MAX);
+    wal_walk_init(&w, reader->each, reader->ctx);
     struct dirent **logs = NULL;
     int n = scandir(dir, &logs, is_log, alphasort);
     for (int i = 0; i < n; i++) {
@@ -108,6 +137,6 @@ void wal_read_from(const char *dir, const struct wal_damage *from, const struct 
         free(logs[i]);
     }
     free(logs);
-    buf_release(&w.batch);
+    wal_walk_release(&w);
     close(fd);
 }

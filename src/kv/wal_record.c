@@ -103,7 +103,7 @@ bool wal_wrong_bit(struct str block, size_t at, size_t *bit)
     for (unsigned i = 0; found < 0 && i < 16; i++) {
         size_t other = length ^ (size_t)1 << i;
         if (other <= room && other > 0 && hash_crc32c(0, p + 6, other + 1) == unmasked(le32(p)))
-            found = (ptrdiff_t)(32 + i);
+            found = (ptrdiff_t)32 + i;
     }
     *bit = at * 8 + (size_t)(found < 0 ? 0 : found);
     return found >= 0;

@@ -7,6 +7,7 @@
 #ifndef BELFRY_KV_WAL_RECORD_H
 #define BELFRY_KV_WAL_RECORD_H
 
+#include "base/buf.h"
 #include "kv/backend.h"
 
 #define WAL_HEADER 7
@@ -27,8 +28,8 @@ enum wal_state wal_record(struct str block, size_t at, struct wal_record *out);
 /* Where in the block the next sound record begins, at `at` or behind it; false: nowhere. */
 bool wal_next_sound(struct str block, size_t at, size_t *found);
 /* What stands at `at` is not sound: is it a record in which exactly one bit is wrong? Then *bit is its number in the block (of a
- * byte the lowest first). The checksum tells it without doubt; a write that was cut short is no such record, so this tells a
- * damaged tail from a torn one, too. */
+ * byte the lowest first). A single bit is told for certain; of what is damaged otherwise, or was cut short, one record in 2^32
+ * divided by its bits (of the longest: in 16,000) looks so. */
 bool wal_wrong_bit(struct str block, size_t at, size_t *bit);
 
 struct wal_row {
@@ -36,6 +37,23 @@ struct wal_row {
     enum kv_space space;
     struct str key, value; /* of a range: its end */
 };
+/* Where the first record begins that is not sound, in a file of this form in a folder; false: nowhere, or it cannot be read. Reads
+ * files; says nothing of what is missing. */
+bool wal_first_unsound(const char *dir, const char *file, uint64_t *offset);
+
+/* Batches out of the blocks of a log, one block after the other: a batch may be in several records, of several blocks. Each
+ * record that is not sound is stepped over, or set right when it is a single bit. */
+struct wal_walk {
+    void (*each)(void *ctx, struct str batch);
+    void *ctx;
+    struct buf batch; /* of the fragments so far */
+    bool open;        /* its beginning was there */
+};
+void wal_walk_init(struct wal_walk *w, void (*each)(void *ctx, struct str batch), void *ctx);
+/* From byte `at` of the block on, whose bytes may be changed. Another log begins: w->open = false. */
+void wal_walk_block(struct wal_walk *w, char *bytes, size_t n, size_t at);
+void wal_walk_release(struct wal_walk *w);
+
 /* The rows of a batch, in order; false at the first thing that is none. */
 bool wal_batch_rows(struct str batch, void (*each)(void *ctx, const struct wal_row *row), void *ctx);
 

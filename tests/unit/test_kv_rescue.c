@@ -95,6 +95,45 @@ static void test_batches(void **state)
     }
 }
 
+static void see_batch(void *ctx, struct str batch)
+{
+    struct seen *s = ctx;
+    size_t n = strlen(s->text);
+    snprintf(s->text + n, sizeof s->text - n, "%.*s;", STR_FMT(batch));
+}
+
+/* Batches over two blocks. harm: bytes that are changed (-1: none), bit by bit or whole. */
+static void test_walk(void **state)
+{
+    (void)state;
+    static const struct {
+        int block, at, with;
+        const char *batches;
+    } cases[] = {
+        {0, -1, 0, "one;two!;three;"},    {0, 8, 0x10, "one;two!;three;"}, /* single bits */
+        {0, 18, 0x01, "one;two!;three;"}, {1, 7, 0x80, "one;two!;three;"}, {0, 8, 0x55, "two!;three;"},
+        {0, 18, 0x55, "one;three;"},      {1, 7, 0x55, "one;three;"},      {1, 15, 0x55, "one;three;"},
+        {1, 24, 0x55, "one;two!;"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char block[2][64] = {{0}};
+        struct seen s = {""};
+        struct wal_walk w;
+        size_t n[2];
+        n[0] = add_record(block[0], add_record(block[0], 0, WAL_FULL, "one", 3), WAL_FIRST, "tw", 2);
+        n[1] = add_record(block[1], 0, WAL_MIDDLE, "o", 1);
+        n[1] = add_record(block[1], add_record(block[1], n[1], WAL_LAST, "!", 1), WAL_FULL, "three", 5);
+        if (cases[i].at >= 0)
+            block[cases[i].block][cases[i].at] ^= (char)cases[i].with;
+        wal_walk_init(&w, see_batch, &s);
+        for (int k = 0; k < 2; k++)
+            wal_walk_block(&w, block[k], n[k], 0);
+        wal_walk_release(&w);
+        if (strcmp(s.text, cases[i].batches) != 0)
+            fail_msg("case %zu: %s", i, s.text);
+    }
+}
+
 /* --- files ---------------------------------------------------------------------------------------------------------- */
 
 static void change(const char *path, off_t at, const char *bytes, size_t n)
@@ -171,6 +210,16 @@ static void test_log(void **state)
     assert_in_range(behind, 1, 300);
     kv_rescue_close(&r);
     change(log, 100000, was, sizeof was);
+    /* What a crash leaves is no damage. */
+    off_t end = lseek(fd, 0, SEEK_END);
+    change(log, end, "\1\2\3\4\5\0\1a record that is none", 28);
+    rescue(f, &r);
+    assert_false(r.cut || r.rebuilt || r.current || r.mended[0]);
+    assert_int_equal(count_rows(r.kv), 300);
+    kv_rescue_close(&r);
+    assert_int_equal(lseek(fd, 0, SEEK_END), end + 28);
+    snprintf(log, sizeof log, "%s.work", f->dir);
+    assert_int_equal(access(log, F_OK), -1);
     close(fd);
     f->kv = kv_open(f->dir, NULL, NULL);
     assert_int_equal(count_rows(f->kv), 300);
@@ -269,6 +318,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_bit),
         cmocka_unit_test(test_batches),
+        cmocka_unit_test(test_walk),
         TEST(test_log),
         TEST(test_manifest),
         TEST(test_skip),
