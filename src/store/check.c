@@ -13,13 +13,39 @@
 #define PROGRESS_MS 2000
 #define VERIFY_STEP ((uint64_t)8 << 20)
 
-static void say(struct check *c, const char *fmt, va_list ap)
+#define LINE_MAX_BYTES 16384 /* keys have at most 1024 */
+
+__attribute__((format(printf, 1, 0))) static void print(const char *fmt, va_list ap)
+{
+    char *line = x_malloc(LINE_MAX_BYTES);
+    int n = vsnprintf(line, LINE_MAX_BYTES, fmt, ap);
+
+    for (int i = 0; i < n && i < LINE_MAX_BYTES - 1; i++) {
+        unsigned char ch = (unsigned char)line[i];
+        if (ch < ' ' || ch == 0x7f)
+            printf("\\x%02x", ch);
+        else
+            putchar(ch);
+    }
+    putchar('\n');
+    free(line);
+}
+
+void check_print(const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    print(fmt, ap);
+    va_end(ap);
+}
+
+__attribute__((format(printf, 2, 0))) static void say(struct check *c, const char *fmt, va_list ap)
 {
     if (c->quiet)
         return;
     c->findings++;
-    vprintf(fmt, ap);
-    putchar('\n');
+    print(fmt, ap);
 }
 
 void check_finding(struct check *c, const char *fmt, ...)
@@ -144,8 +170,8 @@ static void check_inline(struct check *c, const struct check_bucket *b, const ch
     case KV_MISSING:
         check_finding(c, "%s %s/%.*s: its body is missing", what, b->name, STR_FMT(key));
         break;
-    default:
-        check_finding(c, "%s %s/%.*s: %s", what, b->name, STR_FMT(key), e.text);
+    default: /* the rows have to be written anew: whoever moves them would stop here */
+        check_rows_finding(c, "%s %s/%.*s: %s", what, b->name, STR_FMT(key), e.text);
         break;
     }
     c->bytes += x->length;
@@ -308,6 +334,8 @@ static void see_body(struct check *c, struct str key, struct str value)
 {
     uint64_t id;
 
+    if (row_id(key, 0, &id) && id > c->max_id)
+        c->max_id = id;
     if (!row_id(key, 0, &id))
         check_finding(c, "an inline body has a key that means nothing");
     else if (!check_has_id(&c->bodies, id) && !check_has_id(&c->pending_bodies, id))

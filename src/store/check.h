@@ -28,6 +28,7 @@ struct check {
     uint64_t max_seq, max_id;
     struct check_queue *queues;
     size_t n_queues;
+    uint32_t last_number;         /* that was given to a target, by the row that says so */
     struct check_bucket *buckets; /* in order of id once loaded */
     size_t n_buckets;
     struct id_list bodies;         /* inline bodies that objects name */
@@ -48,6 +49,8 @@ struct check {
     bool quiet;                        /* what is met was said before */
 };
 
+/* One line on standard output. Bytes that are no text, and keys may have any, are shown as \\xNN. */
+__attribute__((format(printf, 1, 2))) void check_print(const char *fmt, ...);
 __attribute__((format(printf, 2, 3))) void check_finding(struct check *c, const char *fmt, ...);
 __attribute__((format(printf, 2, 3))) void check_rows_finding(struct check *c, const char *fmt, ...);
 void check_progress(struct check *c);

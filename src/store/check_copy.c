@@ -26,7 +26,7 @@ struct copy {
     struct copied_row *rows;
     size_t n, bytes;
     uint64_t copied;
-    bool failed;
+    bool failed, sync;
 };
 
 static bool put_rows(struct kv_txn *t, void *ctx)
@@ -40,7 +40,7 @@ static bool put_rows(struct kv_txn *t, void *ctx)
 static void flush(struct copy *p)
 {
     if (p->n && !p->failed)
-        p->failed = kv_commit_wait(p->to, put_rows, p, KV_PLAIN | KV_NOSYNC) != KV_COMMITTED;
+        p->failed = kv_commit_wait(p->to, put_rows, p, KV_PLAIN | (p->sync ? 0 : KV_NOSYNC)) != KV_COMMITTED;
     p->copied += p->n;
     p->n = p->bytes = 0;
     arena_release(&p->arena);
@@ -70,13 +70,40 @@ static void put_numbers(struct copy *p, struct str key, uint64_t a, const uint64
 
 /* --- rows --- */
 
-/* What is written anew at the end, or not at all. */
+/* Its key names a bucket and an object, its value is an object's. */
+static bool is_object(struct str key, struct str value)
+{
+    struct str rest = str_from(key, 1);
+    uint64_t bucket;
+    struct object o;
+    struct arena a;
+    arena_init(&a);
+    bool ok = take_be64(&rest, &bucket) && rest.n && object_decode(value, &a, &o);
+    arena_release(&a);
+    return ok;
+}
+
+static bool is_upload(struct str key)
+{
+    struct str object, id;
+    uint64_t bucket;
+    uint32_t part;
+    return row_upload(key, &bucket, &object, &id, &part);
+}
+
+/* What is written anew at the end, or not at all: it means nothing. */
 static bool left_out(struct str key, struct str value)
 {
     struct bucket_row b;
     switch (key.p[0]) {
+    case 'o':
+        return !is_object(key, value);
+    case 'u':
+        return !is_upload(key);
     case 't':
         return true;
+    case 'c': /* where a queue begins: before what may be there again */
+        return key.n == 5;
     case 'n':
         return key.n == 9 || key.n == 5 || (key.n == 6 && (key.p[1] == 'd' || key.p[1] == 's'));
     case 'b':
@@ -95,7 +122,9 @@ static void copy_meta(struct check *c, struct str key, struct str value)
 
 static void copy_queue(struct check *c, struct str key, struct str value)
 {
-    put(c->copy, KV_QUEUE, key, value);
+    bool event = key.n && (key.p[0] == 'q' || key.p[0] == 'd');
+    if (!event || key.n == 13) /* a number of a target, and one of the sequencer */
+        put(c->copy, KV_QUEUE, key, value);
     check_progress(c);
 }
 
@@ -140,7 +169,7 @@ static void put_queue_counter(struct copy *p, const char *prefix, uint32_t numbe
 
 static void put_counters(struct copy *p)
 {
-    uint32_t last = 0;
+    uint32_t last = p->c->last_number;
     for (size_t i = 0; i < p->c->n_queues; i++) {
         const struct check_queue *q = &p->c->queues[i];
         put_queue_counter(p, "n", q->number, q->events, q->bytes);
@@ -223,11 +252,14 @@ bool check_copy(struct check *c, const struct kv_rescue *r, const char *to, stru
     put_buckets(&p);
     put_counters(&p);
     put_numbers(&p, ROW_KEY_IDS, c->max_id + ID_GAP, NULL);
-    put_numbers(&p, STR("mseq"), c->max_seq + SEQ_GAP, NULL);
     flush(&p);
-    bool ok = !p.failed || kv_failed(p.to, e) == false;
+    put_numbers(&p, STR("mseq"), c->max_seq + SEQ_GAP, NULL);
+    p.sync = true; /* and with it all before it */
+    flush(&p);
+    if (p.failed && !kv_failed(p.to, e))
+        err_set(e, "rows cannot be written to %s", to);
     c->copy = NULL;
     kv_close(p.to);
     free(p.rows);
-    return ok;
+    return !p.failed;
 }

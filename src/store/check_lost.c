@@ -98,12 +98,13 @@ static void tell_object(struct lost *l, const struct wal_row *row, const char *w
     struct arena a;
     arena_init(&a);
     if (row->kind == KV_OP_PUT && object_decode(row->value, &a, &o)) {
-        printf("lost: object %s (%" PRIu64 " bytes), as it was written behind the damage\n", words, o.size);
+        check_print("lost: object %s (%" PRIu64 " bytes), as it was written behind the damage", words,
+                    o.size);
         l->c->max_seq = o.seq > l->c->max_seq ? o.seq : l->c->max_seq;
     } else if (row->kind == KV_OP_PUT) {
-        printf("lost: object %s, as it was written behind the damage\n", words);
+        check_print("lost: object %s, as it was written behind the damage", words);
     } else {
-        printf("lost: the removal of object %s: it is there again if it was before\n", words);
+        check_print("lost: the removal of object %s: it is there again if it was before", words);
     }
     arena_release(&a);
 }
@@ -134,13 +135,13 @@ static void tell_meta(struct lost *l, const struct wal_row *row)
     if (kind == 'o')
         tell_object(l, row, words.p);
     else if (kind == 'b')
-        printf("lost: bucket %s: its %s\n", words.p, put ? "making, or a change of it" : "removal");
+        check_print("lost: bucket %s: its %s", words.p, put ? "making, or a change of it" : "removal");
     else if (kind == 'u' && put)
-        printf("lost: an upload to %s, or a part of it\n", words.p);
+        check_print("lost: an upload to %s, or a part of it", words.p);
     else if (kind == 'k')
-        printf("lost: a change of the settings (%.*s)\n", STR_FMT(str_head(row->key, 100)));
+        check_print("lost: a change of the settings (%.*s)", STR_FMT(str_head(row->key, 100)));
     else if (kind == 'r')
-        puts("lost: a change of a bucket's rules");
+        check_print("lost: a change of a bucket's rules");
     if (put && take_be64(&number, &v)) {
         if (str_eq(row->key, ROW_KEY_IDS))
             l->c->max_id = v > l->c->max_id ? v : l->c->max_id;
@@ -189,8 +190,8 @@ static void tell_events(struct lost *l)
         for (size_t k = 0; k < l->n; k++)
             events += l->events[k].at.number == q->number && !l->events[k].delivered;
         if (events)
-            printf("lost: %" PRIu64 " queued events of %s that were not delivered\n", events,
-                   q->name ? q->name : "a target without a name");
+            check_print("lost: %" PRIu64 " queued events of %s that were not delivered", events,
+                        q->name ? q->name : "a target without a name");
     }
 }
 
@@ -203,10 +204,9 @@ void check_tell_lost(struct check *c, const char *dir, const struct wal_damage *
     for (size_t i = 0; i < l.n; i++)
         (void)check_queue_of(c, l.events[i].at.number);
     tell_events(&l);
-    printf("behind the damage: %" PRIu64 " batches with %" PRIu64
-           " changes of rows can still be read; what the damaged "
-           "place itself held cannot be told\n",
-           l.batches, l.rows);
+    check_print("behind the damage: %" PRIu64 " batches with %" PRIu64
+                " changes of rows can still be read; what the damaged place itself held cannot be told",
+                l.batches, l.rows);
     free(l.events);
     free(l.removals);
 }

@@ -21,8 +21,12 @@ static void see_number(struct check *c, struct str key, struct str value)
 {
     uint32_t number;
 
-    if (key.n < 2 || !take_be32(&value, &number))
+    if (!take_be32(&value, &number))
         return;
+    if (key.n == 1) { /* the last one that was given */
+        c->last_number = number;
+        return;
+    }
     struct check_queue *q = check_queue_of(c, number);
     free(q->name);
     q->name = str_dupz(str_from(key, 1));

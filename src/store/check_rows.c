@@ -7,6 +7,8 @@
 #include "kv/rescue.h"
 #include "store/check.h"
 
+#define WORDS_KEY 2048 /* bytes; keys have at most 1024, unless a row is no row of ours */
+
 static const struct check_bucket *bucket_by_id(const struct check *c, uint64_t id)
 {
     for (size_t i = 0; i < c->n_buckets; i++)
@@ -31,7 +33,7 @@ static void object_words(const struct check *c, struct str key, struct buf *out)
         buf_printf(out, "(bucket %016" PRIx64 ")", id);
     buf_char(out, '/');
     ptrdiff_t end = str_chr(rest, 0);
-    buf_str(out, end < 0 ? rest : str_head(rest, (size_t)end));
+    buf_str(out, str_head(end < 0 ? rest : str_head(rest, (size_t)end), WORDS_KEY));
 }
 
 static bool queue_words(const struct check *c, struct str key, struct buf *out)
@@ -57,7 +59,7 @@ void check_key_words(const struct check *c, enum kv_space space, struct str key,
     if (space == KV_META && (kind == 'o' || kind == 'u'))
         object_words(c, key, out);
     else if (space == KV_META && kind == 'b')
-        buf_str(out, str_from(key, 1));
+        buf_str(out, str_head(str_from(key, 1), WORDS_KEY));
     else if (space != KV_QUEUE || (kind != 'q' && kind != 'd') || !queue_words(c, key, out))
         for (size_t i = 0; i < key.n && i < 64; i++)
             buf_printf(out, "%02x", (unsigned char)key.p[i]);

@@ -4,6 +4,7 @@
  * the place of the old rows. Nothing is deleted: the old rows, and files that no row names any more, go to DIR/salvage-TIME.
  * The one step that changes the store exchanges two folders; before it the store is as it was, after it it is whole. What may
  * be left to do then (files to set aside) is found and done by the next run. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -25,16 +26,22 @@ struct salvage {
     struct id_list strays;   /* files that no row names */
 };
 
+/* Which file it is goes before what to do about it. */
 void store_advise(const char *dir, struct err *e)
 {
     struct err why = *e;
+    char advice[sizeof why.text];
     bool damage = strstr(why.text, "damaged") || strstr(why.text, "Corruption");
-    if (damage && !strstr(why.text, "repair.md"))
-        err_set(
-            e,
-            "%.300s. Nothing was changed. 'belfry check --salvage --dry-run %s' says what can be saved; see "
-            "docs/repair.md",
-            why.text, dir);
+    if (!damage || strstr(why.text, "repair.md"))
+        return;
+    int n =
+        snprintf(advice, sizeof advice,
+                 ". Nothing was changed. 'belfry check --salvage --dry-run %s' says what can be saved; see "
+                 "docs/repair.md",
+                 dir);
+    if (n < 0 || strlen(why.text) + (size_t)n >= sizeof why.text)
+        (void)snprintf(advice, sizeof advice, ": see docs/repair.md");
+    err_set(e, "%.*s%s", (int)(sizeof why.text - 30), why.text, advice);
 }
 
 /* --- looking --- */
@@ -47,8 +54,10 @@ static void tell_rescue(struct salvage *s, const struct err *refused)
         s->c.rows_findings++;
     }
     s->c.findings += r->cut || r->rebuilt;
-    if (r->mended[0])
+    if (r->mended[0]) { /* in a copy, and a start would take it for torn */
+        s->c.rows_findings++;
         printf("one bit was wrong, and its checksum told which, in %s: nothing is lost there\n", r->mended);
+    }
     if (r->cut)
         printf("the log is damaged in %s/%s at byte %" PRIu64 ": rows are as of that place\n", s->kv,
                r->at.file, r->at.offset);
@@ -75,13 +84,21 @@ static bool open_all(struct salvage *s, struct err *e)
     return true;
 }
 
-/* Sequencers are times: none was handed out, as long as the clock was right, behind the last write to a log. */
-static uint64_t newest_log(const char *kv)
+/* Sequencers are times: none was handed out, as long as the clock was right, after the last write to a log. */
+static uint64_t last_write(const char *kv)
 {
-    struct stat st;
     uint64_t newest = 0;
-    if (stat(kv, &st) == 0)
-        newest = (uint64_t)st.st_mtim.tv_sec * 1000000000 + (uint64_t)st.st_mtim.tv_nsec;
+    DIR *d = opendir(kv);
+    for (struct dirent *entry; d && (entry = readdir(d));) {
+        struct stat st;
+        if (!str_ends(str_c(entry->d_name), STR(".log")) || fstatat(dirfd(d), entry->d_name, &st, 0) != 0 ||
+            st.st_mtim.tv_sec < 0)
+            continue;
+        uint64_t at = (uint64_t)st.st_mtim.tv_sec * 1000000000 + (uint64_t)st.st_mtim.tv_nsec;
+        newest = at > newest ? at : newest;
+    }
+    if (d)
+        closedir(d);
     return newest;
 }
 
@@ -94,14 +111,17 @@ static void find_highest(struct salvage *s)
     kv_get_stats(c->kv, &stats);
     if (stats.last_sequence > c->max_seq)
         c->max_seq = stats.last_sequence;
-    if (newest_log(s->kv) > c->max_seq)
-        c->max_seq = newest_log(s->kv);
+    uint64_t written = last_write(s->kv);
+    if (written > c->max_seq)
+        c->max_seq = written;
     if (kv_get(c->kv, KV_META, ROW_KEY_IDS, 0, &v, NULL) == KV_FOUND) {
         struct str at = v.data;
         if (take_be64(&at, &n) && n > c->max_id)
             c->max_id = n;
         kv_value_release(&v);
     }
+    for (size_t i = 0; i < c->n_buckets; i++)
+        c->max_id = c->buckets[i].id > c->max_id ? c->buckets[i].id : c->max_id;
     const struct id_list *lists[] = {&c->files, &c->bodies, &c->pending, &c->extents_rows, &c->writing};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         for (size_t k = 0; k < lists[i]->n; k++)
@@ -155,6 +175,10 @@ static bool replace_rows(struct salvage *s, struct err *e)
         return false;
     char *fresh = folder_path(s->aside, "kv.new"), *old = folder_path(s->aside, "kv");
     bool ok = check_copy(&s->c, &s->rescue, fresh, e) && sync_path(fresh, e) && sync_path(s->aside, e);
+    if (!ok) {
+        kv_rescue_remove(fresh);
+        (void)rmdir(s->aside);
+    }
     if (ok && !exchange(s->kv, fresh, old))
         ok = err_errno(e, "cannot put %s in the place of %s", fresh, s->kv);
     ok = ok && sync_path(s->folder.dir, e) && sync_path(s->aside, e);

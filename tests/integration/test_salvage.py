@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """belfry check --salvage: what it says, what it keeps, and that the server starts again."""
 import glob
+import hashlib
 import os
 
 from support.receiver import Receiver, webhook_env
@@ -101,6 +102,60 @@ def test_lost_manifest(make_server):
     wrong = {key for key, body in bodies.items() if server.s3.get("rescue", key).body != body}
     assert not wrong, (wrong, done.stdout)
     server.stop()
+
+
+def everything(directory):
+    """path -> (content, time of the last change) of all files; what only says who was here last is left out."""
+    found = {}
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            path = os.path.join(folder, name)
+            if name in ("lock", "LOCK") or name.startswith("LOG"):
+                continue
+            with open(path, "rb") as f:
+                found[os.path.relpath(path, directory)] = hashlib.md5(f.read()).hexdigest(), os.stat(path).st_mtime_ns
+    return found
+
+
+def test_looking_changes_nothing(make_server):
+    """Neither a check nor a dry run, of a sound store and of three that are damaged."""
+    server, _ = filled(make_server)
+    log, body = the_log(server), max(glob.glob(f"{server.directory}/blobs/*/*"))
+    middle = os.path.getsize(log) // 2
+    harm = [lambda: None, lambda: change(body, 5000, b"\x5a" * 8), lambda: change(log, middle, b"\x5a" * 8),
+            lambda: change(log, middle, b"\x5a" * 600)]
+    said = []
+    for damage in harm:
+        damage()
+        before = everything(server.directory)
+        for command in (("check",), ("check", "--salvage", "--dry-run")):
+            done = run(*command, server.directory)
+            said.append(done)
+            assert everything(server.directory) == before, (command, done)
+            assert not glob.glob(f"{server.directory}/salvage*"), done
+    assert [d.returncode for d in said] == [0, 0, 1, 1, 1, 1, 1, 1], said
+    for done in said[4], said[6]:                           # rows that cannot be opened
+        assert "at byte" in done.stderr and "belfry check --salvage --dry-run" in done.stderr, done
+
+
+def test_keys_are_no_commands(make_server):
+    """A terminal that shows the findings does not do what a key says."""
+    server = make_server().start()
+    server.s3.make_bucket("rescue")
+    assert server.s3.put("rescue", "\x1b[2Jgone", b"x" * 70_000).status == 200
+    server.stop()
+    change(max(glob.glob(f"{server.directory}/blobs/*/*")), 5000, b"\x5a")
+    for command in (("check",), ("check", "--salvage", "--dry-run")):
+        done = run(*command, server.directory)
+        assert done.returncode == 1 and "\x1b" not in done.stdout, done
+        assert r"object rescue/\x1b[2Jgone: " in done.stdout, done
+
+
+def test_help():
+    done = run("help", "check")
+    assert done.returncode == 0, done
+    for words in ("--salvage", "--dry-run", "salvage-TIME", "Exit codes"):
+        assert words in done.stdout, done
 
 
 def test_usage(make_server, tmp_path):
