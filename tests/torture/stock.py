@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A store of mixed content, kept as a folder that can be copied: what is in it is known, so that whatever is done to the files
 of a copy can be judged."""
+import glob
 import os
 import re
 import subprocess
 
+from support.admin import Admin
 from support.multipart import Upload
 from support.receiver import Receiver, webhook_env
 from support.s3raw import arn, rule
@@ -14,6 +16,9 @@ from support.wait import wait_for
 BUCKETS = ("stock", "other")
 MIB = 1 << 20
 REFUSED = 4             # exit code: the directory
+SEGMENTS = "40:0:20"    # of the events that wait, all but the newest 40 are in files, 20 in each
+# What the log says of events that do not come.
+SAID = ("queued events cannot be read", "queued events are lost", "becomes a dead letter")
 
 
 class Stock:
@@ -23,8 +28,10 @@ class Stock:
         self.directory, self.random, self.binary = directory, random, binary
         self.objects, self.older, self.events = {}, {}, set()
         self.receiver = Receiver()                  # takes its port; answers once it is started
-        self.env = dict(webhook_env(self.receiver), MINIO_PROMETHEUS_AUTH_TYPE="public")
-        self.path = os.path.join(directory, "stock")
+        self.path, self.queue = os.path.join(directory, "stock"), os.path.join(directory, "queue")
+        self.kept_queue = os.path.join(directory, "queue-of-stock")     # rows name the files of events with their whole path
+        self.env = dict(webhook_env(self.receiver, queue_dir=self.queue), MINIO_PROMETHEUS_AUTH_TYPE="public",
+                        BELFRY_TEST_SEGMENTS=SEGMENTS)
 
     def server(self, path=None):
         return Server(path or self.path, env=self.env, binary_path=self.binary)
@@ -79,13 +86,20 @@ class Stock:
         server.kill()
         server.start()                              # writes tables from the log
         self.fill(server, 2)
+        wait_for(lambda: len(self.segments(self.queue)) >= 3, 30, "events in files")
         server.kill()
+        os.rename(self.queue, self.kept_queue)
         return self
+
+    def segments(self, queue):
+        return sorted(glob.glob(f"{queue}/belfry-*/*.jsonl"))
 
     # -- copies ---------------------------------------------------------------------
     def copy(self, name):
+        """The queue's files go with it to where they were."""
         to = os.path.join(self.directory, name)
-        subprocess.run(["rm", "-rf", to], check=True)
+        subprocess.run(["rm", "-rf", to, self.queue], check=True)
+        subprocess.run(["cp", "-a", self.kept_queue, self.queue], check=True)
         os.mkdir(to)
         for name in os.listdir(self.path):          # files of bodies never change: links will do
             flags = "-al" if name == "blobs" else "-a"
@@ -168,19 +182,25 @@ class Verdict:
         reply = self.server.s3.request("GET", f"/{bucket}?list-type=2")
         return set(re.findall(r"<Key>([^<]+)</Key>", reply.body.decode())) if reply.status == 200 else None
 
+    def drained(self):
+        target = Admin(self.server).target("1")
+        return target["status"] == "online" and target["queueLength"] == 0
+
     def hear(self, path_events):
-        """Starts the receiver and waits until every event has come, or the log says why not."""
+        """Starts the receiver and waits until every event has come, or nothing waits any more, or the log says why not."""
         receiver = Receiver(port=self.stock.receiver.port)
         receiver.start()
         try:
             def all_here():
+                over = SAID[0] in self.server.log() or self.drained()       # then what is to come has come
                 here = {tuple(p.json["Key"].split("/", 1)) for p in receiver.snapshot()}
                 self.lost_events = path_events - here
-                return not self.lost_events or "queued events cannot be read" in self.server.log() \
-                    or "becomes a dead letter" in self.server.log()
+                return over or not self.lost_events
             try:
-                wait_for(all_here, 8, "every event, or a word about it")
+                wait_for(all_here, 15, "every event, or a word about it")
             except AssertionError:
+                pass
+            if self.lost_events and not any(words in self.server.log() for words in SAID):
                 self.unexplained.append(f"{len(self.lost_events)} events never came and the log says nothing")
             self.sequencers = [p.sequencer for p in receiver.snapshot()]
         finally:

@@ -107,6 +107,17 @@ class ClockRun:
             if reply.status != wanted or wanted == 403 and reply.code != "RequestTimeTooSkewed":
                 self.ctx.problem(f"a clock {off} s off is answered {reply}")
 
+    def presigned(self):
+        """A link is valid from its time on for as long as it says, by the server's clock."""
+        for off, wanted, words in ((0, 200, b""), (-60, 200, b""), (-400, 403, b"Request has expired"),
+                                   (-YEAR, 403, b"Request has expired"), (HOUR, 403, b"Request is not valid yet"),
+                                   (YEAR, 403, b"Request is not valid yet")):
+            target = self.server.s3.signer.presign("GET", key_path("clock", "skew"), self.server.s3.host, expires=300,
+                                                   when=self.clock.now() + off)
+            reply = self.server.s3.request("GET", target, sign=False)
+            if reply.status != wanted or words not in reply.body:
+                self.ctx.problem(f"a link made {off:+d} s from the server's clock is answered {reply}")
+
     def outage(self):
         """The receiver is away while the clock is set: back-off goes by the steady clock."""
         self.receiver.stop()
@@ -126,6 +137,7 @@ class ClockRun:
         if restart:
             self.server.start()
         self.skew()
+        self.presigned()
         reply = self.request("GET", f"/clock/live?uploadId={self.upload}")
         if reply.status != 200:
             self.ctx.problem(f"an upload that is a minute old is gone with the clock at {seconds:+d} s: {reply}")
@@ -136,7 +148,7 @@ class ClockRun:
         for w in writers:
             w.start()
         for seconds in STEPS:
-            self.step(seconds, self.random.random() < 0.5)
+            self.step(seconds, seconds == YEAR or self.random.random() < 0.5)
             done = len(writers[0].acked) + 5
             wait_for(lambda wanted=done: len(writers[0].acked) >= wanted, 20, "changes under the new time")
         self.outage()
@@ -223,6 +235,25 @@ def load(server, over, acked, ctx):
         acked[f"k{n}"] = body
 
 
+def both_at_once(ctx, directory):
+    """On a folder that neither has seen, or one of both has made: one of them serves."""
+    servers = [Server(f"{directory}/both", binary_path=ctx.binary, log=f"{directory}/both-{i}.log") for i in range(2)]
+    for s in servers:
+        s.spawn()
+    try:
+        wait_for(lambda: any(s.process.poll() is not None for s in servers), 20, "one of two servers to end")
+        ended = [s for s in servers if s.process.poll() is not None]
+        if len(ended) != 1 or ended[0].process.returncode != 4 or "in use" not in ended[0].log():
+            ctx.problem(f"of two servers started at once ended: {[(s.process.returncode, s.log()[-300:]) for s in ended]}")
+            return
+        other = next(s for s in servers if s is not ended[0])
+        wait_for(other._ready, 20, "the other to be ready")
+        other.s3.make_bucket("both")
+    finally:
+        for s in servers:
+            s.kill()
+
+
 def two_round(ctx, directory):
     first = Server(f"{directory}/data", binary_path=ctx.binary).start()
     over, acked = threading.Event(), {}
@@ -271,6 +302,7 @@ def two_servers(ctx):
         directory = f"{ctx.directory}/{number}"
         os.makedirs(directory)
         two_round(ctx, directory)
+        both_at_once(ctx, directory)
 
 
 ROWS = [Row("clock", "the clock set an hour back, a year forward", "no event lost, sequencers rise, requests with another "

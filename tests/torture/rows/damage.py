@@ -15,7 +15,7 @@ from torture.stock import BUCKETS, MIB, Stock, Verdict
 # Kind of file -> pattern in the store, and what a flip there has to do. "refused": the start is refused and names the file;
 # "named": the server starts, and what cannot be served right is answered 500 and named; "either"; "harmless".
 KINDS = {
-    "log": ("kv/*.log", "either"),           # its last record may look like a torn tail, which it then is
+    "log": ("kv/*.log", "refused"),          # but for its last batch
     "table": ("kv/*.sst", "either"),
     "blob file of rows": ("kv/*.blob", "either"),
     "MANIFEST": ("kv/MANIFEST-*", "either"),
@@ -25,6 +25,7 @@ KINDS = {
     "format": ("format", "refused"),
     "lock": ("lock", "harmless"),
     "body": ("blobs/*/*", "named"),
+    "segment": ("*.jsonl", "either"),        # in queue_dir: events that wait
 }
 BLOCK = 64 << 10
 
@@ -54,9 +55,10 @@ def overwrite(path, at):
 class Flip:
     """One bit of one file in a copy of the stock, and everything that must hold then."""
 
-    def __init__(self, ctx, stock, kind, relative, at, bit):
-        self.ctx, self.stock, self.kind, self.relative = ctx, stock, kind, relative
-        self.place = f"bit {bit} of byte {at} of {relative} ({os.path.getsize(os.path.join(stock.path, relative))} bytes)"
+    def __init__(self, ctx, stock, kind, path, at, bit):
+        self.ctx, self.stock, self.kind = ctx, stock, kind
+        self.relative = os.path.relpath(path, stock.kept_queue if kind == "segment" else stock.path)
+        self.place = f"bit {bit} of byte {at} of {self.relative} ({os.path.getsize(path)} bytes)"
         self.at, self.bit = at, bit
         self.outcome = "harmless"
 
@@ -65,7 +67,7 @@ class Flip:
 
     def copy(self):
         path = self.stock.copy("damaged")
-        self.harm(os.path.join(path, self.relative))
+        self.harm(os.path.join(self.stock.queue if self.kind == "segment" else path, self.relative))
         return path
 
     def harm(self, path):
@@ -98,6 +100,8 @@ class Flip:
             self.outcome = "named"
         if self.outcome != "harmless" and code == 0:
             self.problem(f"{self.outcome}, and belfry check finds nothing: {said}")
+        if self.kind == "segment" and v.lost_events and os.path.basename(self.relative) not in said:
+            self.problem(f"{len(v.lost_events)} events are lost, and belfry check does not name the file: {said}")
         wanted = KINDS[self.kind][1]
         if wanted not in ("either", self.outcome) and self.outcome != "harmless":
             self.problem(f"{self.outcome} instead of {wanted}: {(v.refused or str(v.missing))[-600:]}")
@@ -219,12 +223,35 @@ class Tear(Flip):
             os.truncate(path, self.at)
 
 
+def last_batch(path):
+    """Where the last batch of a log begins: damage to it cannot be told from a write that a crash cut."""
+    with open(path, "rb") as f:
+        data = f.read()
+    at = start = 0
+    while at + 7 <= len(data):
+        left = 32768 - at % 32768
+        if left < 7:
+            at += left
+            continue
+        length, kind = int.from_bytes(data[at + 4:at + 6], "little"), data[at + 6]
+        if kind == 0 and length == 0:
+            break
+        start = at if kind in (1, 2) else start             # whole, or its first part
+        at += 7 + length
+    return start
+
+
 def places(random, size, kind):
-    """Where to flip in a file: bodies first, in the middle, last block; else anywhere."""
-    if kind == "body" and size > BLOCK:
-        return random.choice((random.randrange(BLOCK), size // 2, size - 100 - random.randrange(BLOCK // 8),
-                              random.randrange(size)))
-    return random.randrange(size)
+    """Where to flip in a file: its first, middle and last block, and anywhere. What is behind a body are checksums."""
+    block = min(size, BLOCK if kind == "body" else 512)
+    last = size - block // 8 - 100 if kind == "body" and size > BLOCK else size - block
+    return random.choice((random.randrange(block), size // 2, last + random.randrange(min(block, size - last)),
+                          random.randrange(size)))
+
+
+def files_of(stock, kind):
+    found = stock.segments(stock.kept_queue) if kind == "segment" else glob.glob(os.path.join(stock.path, KINDS[kind][0]))
+    return sorted(path for path in found if os.path.getsize(path))
 
 
 def each_kind(ctx, harm):
@@ -234,10 +261,9 @@ def each_kind(ctx, harm):
             stock = Stock(f"{ctx.directory}/store", random, ctx.binary).make()
             ctx.add(acked=len(stock.objects))
         kind = ctx.kinds[number % len(ctx.kinds)]
-        pattern = KINDS[kind][0]
-        path = random.choice(sorted(p for p in glob.glob(os.path.join(stock.path, pattern)) if os.path.getsize(p)))
-        relative = os.path.relpath(path, stock.path)
-        f = harm(ctx, stock, kind, relative, places(random, os.path.getsize(path), kind), random.randrange(3 if harm is Tear else 8))
+        path = random.choice(files_of(stock, kind))
+        size = last_batch(path) - (512 if harm is Tear else 0) if kind == "log" else os.path.getsize(path)
+        f = harm(ctx, stock, kind, path, places(random, size, kind), random.randrange(3 if harm is Tear else 8))
         ctx.log(f"round {number}: {f.place}: {f.run()}")
 
 
@@ -247,7 +273,7 @@ def flipped_bits(ctx):
 
 
 def torn_files(ctx):
-    ctx.kinds = ["log", "table", "blob file of rows", "MANIFEST", "CURRENT", "body"]
+    ctx.kinds = ["log", "table", "blob file of rows", "MANIFEST", "CURRENT", "body", "segment"]
     each_kind(ctx, Tear)
 
 
@@ -336,8 +362,11 @@ def judge_large(ctx, server, mib, block, damaged):
 
 
 ROWS = [Row("flipped-bits", "a flipped bit in any file",
-            "the start is refused and names the file and what to do, or all bytes served are right and what is not served is "
-            "named; belfry check finds it; a salvage serves all that it does not name", flipped_bits, least=8),
+            "log, CURRENT, format: the start is refused and names the file, the place in a log, and what to do. Tables, MANIFEST, "
+            "blob files of rows: so, or the server starts. OPTIONS, IDENTITY, lock: no harm. Bodies, and whenever it starts: all "
+            "bytes served are right (GET, range, copy, copied part), what is not served is answered 500 and named, the rest is "
+            "served. Files of events: those in a damaged line are counted as lost, the rest delivered. belfry check finds it; a "
+            "salvage serves all that it does not name", flipped_bits, least=8),
         Row("torn-files", "a file overwritten, cut or removed",
             "as with a flipped bit: refused or named, found by belfry check, and what a salvage does not name is right",
             torn_files, least=6),
