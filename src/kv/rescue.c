@@ -175,10 +175,13 @@ static bool prepare_logs(struct kv_rescue *r, struct err *e)
     struct tail_ends ends;
     struct err why = {0};
     mend_logs(r);
-    if (tail_look(r->work, &ends, &why) == TAIL_TORN)
+    if (!tail_look(r->work, &ends, &why))
+        return true; /* who opens it will say why */
+    r->cut = ends.log.state == TAIL_DAMAGED;
+    if (!r->cut)
         return tail_cut(r->work, &ends, e);
-    r->cut = wal_find_damage(r->work, &r->at);
-    return !r->cut || cut_logs(r) || err_errno(e, "cannot cut %s/%s", r->work, r->at.file);
+    r->at = ends.log.at;
+    return cut_logs(r) || err_errno(e, "cannot cut %s/%s", r->work, r->at.file);
 }
 
 /* --- which MANIFEST ----------------------------------------------------------------------------------------------- */
