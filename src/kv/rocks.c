@@ -133,20 +133,21 @@ static bool refuse(const char *dir, const struct tail_end *end, struct err *e)
                    (unsigned long long)end->at.offset);
 }
 
-/* Without what is behind the bad place of its MANIFEST, is everything there that it names? */
+/* Without what is behind the bad place of its MANIFEST, is everything there that it names? A family that is not, an argument that
+ * is invalid, is one that the store's birth did not come to: it is made then. */
 static bool opens_when_cut(const char *dir, const struct tail_ends *ends, const struct rocks_setup *setup,
                            struct err *e)
 {
     rocksdb_column_family_handle_t *spaces[KV_SPACES];
-    struct err ignored;
+    struct err why = {0};
     char *shadow;
     if (!tail_shadow(dir, ends, &shadow, e))
         return false;
-    rocksdb_t *db = open_db(shadow, setup, true, spaces, &ignored);
+    rocksdb_t *db = open_db(shadow, setup, true, spaces, &why);
     if (db)
         close_db(db, spaces);
     tail_shadow_remove(shadow);
-    return db || refuse(dir, &ends->manifest, e);
+    return db || strstr(why.text, "Invalid argument") || refuse(dir, &ends->manifest, e);
 }
 
 /* RocksDB is shown only what is whole. What is only to be read is not changed: then *shadow is what it is shown. */

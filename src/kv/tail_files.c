@@ -222,9 +222,15 @@ bool tail_look(const char *dir, struct tail_ends *ends, struct err *e)
         leave_out(&l, m.oldest_log);
         ok = look_at_logs(&l, m.last, ends->manifest.state == TAIL_DAMAGED, &ends->log, &walk, e);
     }
-    release_logs(&l);
-    if (ok && ends->manifest.state == TAIL_TORN && walk.oldest_log > m.oldest_log)
+    /* What is left of it does not go together with the logs: more of it had been synced, and they are judged without it. */
+    bool lacks = walk.oldest_log > m.oldest_log || ends->log.state == TAIL_DAMAGED;
+    if (ok && ends->manifest.state == TAIL_TORN && lacks) {
         ends->manifest.state = TAIL_DAMAGED;
+        ends->log = (struct tail_end){0};
+        walk = (struct tail_walk){0};
+        ok = look_at_logs(&l, m.last, true, &ends->log, &walk, e);
+    }
+    release_logs(&l);
     return ok;
 }
 

@@ -636,6 +636,30 @@ static void test_made(void **state)
     remove_logs(f->dir);
 }
 
+/* A store whose birth ends within a MANIFEST that names no spaces yet: they are made. */
+static void test_manifest_birth(void **state)
+{
+    struct fixture *f = *state;
+    int opened = 0;
+    char path[400];
+    manifest_of(f->dir, path);
+    for (off_t size = size_of(path); size > 100; size -= 3) {
+        struct cut c;
+        struct err e = {0};
+        copy_dir(f->dir, &c);
+        log_of(c.dir, path);
+        assert_int_equal(truncate(path, 0), 0);
+        manifest_of(c.dir, path);
+        assert_int_equal(truncate(path, size), 0);
+        if (open_cut(&c, false, &e))
+            opened++;
+        else if (!strstr(e.text, "damaged"))
+            fail_msg("%ld: %s", (long)size, e.text);
+        end(&c);
+    }
+    assert_true(opened > 20);
+}
+
 /* What is behind the bad place is cut off, in the logs behind it too. */
 static void test_cut(void **state)
 {
@@ -732,6 +756,7 @@ int main(void)
         TEST(test_no_current),
         TEST(test_born_again),
         TEST(test_manifest_families),
+        TEST(test_manifest_birth),
         cmocka_unit_test(test_no_manifest),
         cmocka_unit_test(test_trailer),
     };
