@@ -197,6 +197,12 @@ struct edit {
     bool next_file;                 /* only those behind the first ones say it */
 };
 
+/* The edits with which a server opens a store: one for each family that there is, in one step, to say that its rows are in tables
+ * now and the logs before this server's not needed any more. One bit for a family. */
+struct opening {
+    unsigned known, due;
+};
+
 static void read_edit(struct str in, struct edit *out)
 {
     uint64_t tag, n;
@@ -236,8 +242,25 @@ static uint64_t oldest_of(const uint64_t logs[KV_SPACES])
     return oldest;
 }
 
+/* A MANIFEST begins with what there is: the families, each with its files. The next edit says which file number is the next; where
+ * it says more it is not an opening's, but of a server that began a new MANIFEST when the old one had grown. (Nor has an opening
+ * of a store without any log such edits: it is taken for one until each family was written out.) A store that has one family
+ * only holds nothing. */
+static void see_edit(struct opening *o, const struct edit *edit, bool begun)
+{
+    unsigned family = edit->family < KV_SPACES ? 1U << edit->family : 0;
+    if (begun && !edit->oldest_log)
+        o->due &= ~family;
+    else if (!begun && !edit->next_file)
+        o->known |= family;
+    else if (!begun && !edit->log && (o->known & (o->known - 1)))
+        o->due = o->known;
+}
+
 void tail_read_manifest(struct str bytes, struct tail_manifest *out)
 {
+    struct opening opening = {0};
+    bool begun = false;
     char bytes_of_front[256];
     struct front front = {.p = bytes_of_front, .room = sizeof bytes_of_front};
     uint64_t logs[KV_SPACES] = {0};
@@ -248,7 +271,8 @@ void tail_read_manifest(struct str bytes, struct tail_manifest *out)
         struct edit edit;
         read_edit(str_n(front.p, front.n), &edit);
         edit.family = family_of(&front);
-        out->begun |= edit.next_file;
+        see_edit(&opening, &edit, begun);
+        begun |= edit.next_file;
         if (edit.oldest_log > out->oldest_log)
             out->oldest_log = edit.oldest_log;
         if (edit.last > out->last)
@@ -257,6 +281,7 @@ void tail_read_manifest(struct str bytes, struct tail_manifest *out)
             logs[edit.family] = edit.log;
     }
     out->whole = r == TAIL_END;
+    out->begun = begun && !opening.due;
     if (oldest_of(logs) > out->oldest_log)
         out->oldest_log = oldest_of(logs);
 }

@@ -28,8 +28,9 @@
  * as everything that it names is there: its tables (RocksDB looks), and the logs that it needs. So a mark has a third number:
  * the oldest log that was needed when its batch was written, which RocksDB says once the edit that says so is synced. A batch
  * whose mark needs no log as old as the MANIFEST does up to the bad place proves that more of it had been synced: damage. If
- * there is none, it is cut, if RocksDB then opens it; but never within the edits that a new MANIFEST begins with, which describe
- * no state before all of them are there, and are synced before CURRENT names it.
+ * there is none, and the oldest log that is in use up to there is still there, it is cut, if RocksDB then opens it. But never
+ * within the edits that a new MANIFEST begins with, which describe no state before all of them are there, and are synced before
+ * CURRENT names it: what there was, and what the server that opened the store made of its logs.
  *
  * Sources: RocksDB's wiki, "Write Ahead Log File Format"; WriteBatch: sequence number (8 bytes, little-endian, of its first
  * row), number of rows (4), rows; the mark is its first entry, "log data" (tag 3, length, bytes), which is no row. Counted on:

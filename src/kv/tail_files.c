@@ -209,21 +209,32 @@ static bool look_at_manifest(const struct logs *l, struct tail_end *end, struct 
     return true;
 }
 
+/* A log that is in use is there. The oldest one in use is one that was written to, or that an opening names: the number after the
+ * last one that it read, and then it is the log that this opening made, before its MANIFEST. */
+static bool in_use_is_there(const struct logs *l, const struct tail_manifest *m, const char *manifest)
+{
+    uint64_t number = 0;
+    (void)str_to_u64(str_c(manifest + sizeof "MANIFEST-" - 1), &number);
+    return l->n > 0 && (l->numbers[0] == m->oldest_log || l->numbers[0] < number);
+}
+
 bool tail_look(const char *dir, struct tail_ends *ends, struct err *e)
 {
     struct logs l = {.dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
     struct tail_walk walk = {0};
-    struct tail_manifest m;
+    struct tail_manifest m = {0};
+    bool lacks = false;
     *ends = (struct tail_ends){0};
     if (l.dir < 0)
         return true; /* a new one, or RocksDB will say why */
     bool ok = find_logs(&l, dir, e) && look_at_manifest(&l, &ends->manifest, &m, e);
     if (ok) {
         leave_out(&l, m.oldest_log);
+        lacks = !in_use_is_there(&l, &m, ends->manifest.at.file);
         ok = look_at_logs(&l, m.last, ends->manifest.state == TAIL_DAMAGED, &ends->log, &walk, e);
     }
     /* What is left of it does not go together with the logs: more of it had been synced, and they are judged without it. */
-    bool lacks = walk.oldest_log > m.oldest_log || ends->log.state == TAIL_DAMAGED;
+    lacks |= walk.oldest_log > m.oldest_log || ends->log.state == TAIL_DAMAGED;
     if (ok && ends->manifest.state == TAIL_TORN && lacks) {
         ends->manifest.state = TAIL_DAMAGED;
         ends->log = (struct tail_end){0};
