@@ -32,7 +32,9 @@ struct kv;
 struct kv_options {
     size_t memory;  /* budget of memtables and block cache, bytes; 0: 64 MiB */
     bool read_only; /* belfry check */
-    bool lenient;   /* with read_only: tables that cannot be opened are met when they are read, not here */
+    bool
+        lenient; /* with read_only: tables that cannot be opened are met when they are read, not here; a damaged
+                       log ends at its damage (a damaged MANIFEST is refused) */
 };
 
 /* Opens (creates) the rows in folder dir. NULL and err: locked by another process, damaged (file and offset

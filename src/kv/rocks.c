@@ -160,7 +160,8 @@ static bool settle(const char *dir, const struct kv_options *o, const struct roc
     const struct tail_end *damaged = ends.manifest.state == TAIL_DAMAGED ? &ends.manifest
                                      : ends.log.state == TAIL_DAMAGED    ? &ends.log
                                                                          : NULL;
-    if (damaged && !(o->read_only && o->lenient))
+    /* A state that is older than what was there is not shown even to who takes what there is: the tables have more. */
+    if (damaged && !(o->read_only && o->lenient && damaged == &ends.log))
         return refuse(dir, damaged, e);
     if (ends.manifest.state == TAIL_WHOLE && ends.log.state == TAIL_WHOLE)
         return true;

@@ -259,6 +259,30 @@ static void test_manifest(void **state)
     kv_rescue_close(&r);
 }
 
+/* What is left of a MANIFEST may be a state, but one that is older than what there is. */
+static void test_manifest_older(void **state)
+{
+    struct fixture *f = *state;
+    char path[512], harm[600];
+    struct stat st;
+    write_many(f->kv, 300);
+    reopen(f);
+    write_many(f->kv, 1);
+    shut(f);
+    find_file(f->dir, "MANIFEST-*", path, sizeof path);
+    assert_int_equal(stat(path, &st), 0);
+    memset(harm, 0xa5, sizeof harm);
+    for (off_t at = st.st_size - 16; at > 160; at -= 29) { /* in what the second opening wrote */
+        struct kv_rescue r;
+        int64_t n[KV_COUNTERS];
+        change(path, at, harm, (size_t)(st.st_size - at));
+        rescue(f, &r);
+        if (!r.rebuilt || r.cut || !kv_counters(r.kv, STR("n"), n, NULL) || n[0] != 301)
+            fail_msg("byte %ld: %ld of 301", (long)at, (long)n[0]);
+        kv_rescue_close(&r);
+    }
+}
+
 /* --- past a damaged block ------------------------------------------------------------------------------------------- */
 
 static bool put_rows(struct kv_txn *t, void *ctx)
@@ -321,6 +345,7 @@ int main(void)
         cmocka_unit_test(test_walk),
         TEST(test_log),
         TEST(test_manifest),
+        TEST(test_manifest_older),
         TEST(test_skip),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
