@@ -11,6 +11,7 @@
 
 #include "base/hash.h"
 #include "base/log.h"
+#include "kv/table.h"
 
 #define DEFAULT_MEMORY ((size_t)64 << 20)
 /* The read tier "block cache" of rocksdb/options.h: memtables and caches only. */
@@ -93,10 +94,20 @@ const struct kv_backend rocks_backend = {
     .close = rocks_close,
 };
 
+/* RocksDB names the MANIFEST when it cannot tell what a table is. */
+static bool is_table(const char *dir, const char *error, struct wal_damage *out)
+{
+    return strstr(error, "MANIFEST-") && !strstr(error, ".sst") && table_find_bad(dir, out);
+}
+
 static void explain_open(const char *dir, char *error, struct err *e)
 {
+    struct wal_damage at;
     if (strstr(error, "/LOCK: ") || strstr(error, "lock hold by current process"))
         err_set(e, "%s is in use by another process", dir);
+    else if (strncmp(error, "Corruption", 10) == 0 && is_table(dir, error, &at))
+        err_set(e, "the rows in %s are damaged: %s/%s at byte %llu: a table does not end like that", dir, dir,
+                at.file, (unsigned long long)at.offset);
     else if (strncmp(error, "Corruption", 10) == 0)
         err_set(e, "the rows in %s are damaged: %s", dir, error);
     else
