@@ -176,10 +176,9 @@ static bool settle(const char *dir, const struct kv_options *o, const struct roc
         return refuse(dir, damaged, e);
     if (ends.manifest.state == TAIL_WHOLE && ends.log.state == TAIL_WHOLE)
         return true;
-    if (o->read_only)
-        return tail_shadow(dir, &ends, shadow, e);
-    return (ends.manifest.state == TAIL_WHOLE || opens_when_cut(dir, &ends, setup, e)) &&
-           tail_cut(dir, &ends, e);
+    if (ends.manifest.state != TAIL_WHOLE && !opens_when_cut(dir, &ends, setup, e))
+        return false;
+    return o->read_only ? tail_shadow(dir, &ends, shadow, e) : tail_cut(dir, &ends, e);
 }
 
 /* RocksDB syncs its own folder, not the one that holds it. */
