@@ -19,6 +19,7 @@ from torture.row import Row
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", ".."))
 PROCESSES, STATES_OF_CUT, LOOK_EVERY = 3, 6, 8
+CUTS_OF_WALK = 10           # over the whole recording
 STEPS = 80                  # of each worker in a whole recording
 SHORT_SECONDS = 60          # a row with less time makes one small recording
 
@@ -136,10 +137,11 @@ class Checker:
 
 def cuts_of(entries, random, n):
     """Places of cuts, in order: anywhere; right before a sync, where most is unsynced; behind what happens in a queue_dir; in the
-    birth of the store, its other starts and ends; at the first file of a body after each, whose number is recorded just before
-    it is made."""
+    birth of the store, its other starts and ends; right behind an end, where what a clean stop syncs was written last; at the
+    first file of a body after each, whose number is recorded just before it is made."""
     syncs = [i for i, e in enumerate(entries) if e.op in "sd"]
     starts = [i for i, e in enumerate(entries) if e.op == "S"]
+    ends = [i for i in starts if i] + [len(entries)]
     queue = [i for i, e in enumerate(entries) if e.path.startswith("queue/")] or [0]
     bodies = [i for i in (next((i for i, e in enumerate(entries) if i > s and e.op == "c" and "/blobs/" in e.path), None)
                           for s in starts) if i]
@@ -154,7 +156,9 @@ def cuts_of(entries, random, n):
             return min(len(entries), max(1, random.choice(starts) + random.randrange(-30, 60)))
         if kind < 0.68:
             return random.randrange(1, min(len(entries), 320))
-        if kind < 0.73:
+        if kind < 0.72:
+            return min(len(entries), random.choice(ends) + random.randrange(0, 8))
+        if kind < 0.77:
             return min(len(entries), (random.choice(bodies) if bodies else 0) + random.randrange(1, 8))
         return random.randrange(1, len(entries) + 1)
     return sorted({cut() for _ in range(n)})
@@ -169,15 +173,11 @@ def states_of_cut(entries, at):
 def check_share(part):
     """One process' share of the cuts: [(cut, state, words, problems)], how many states."""
     found, made = [], 0
-    model, at = disk.Disk(part["base"]), 0
     maker = Maker(part["directory"])
     with open(os.path.join(part["directory"], "errors"), "w", encoding="utf-8") as errors:
         checker = Checker(part["program"], part["journal"], errors)
         entries = disk.read_log(part["log"])
-        for cut in part["cuts"]:
-            for e in entries[at:cut]:
-                model.step(e)
-            at = cut
+        for model, cut in walks(entries, part):
             for k in range(STATES_OF_CUT):
                 if time.monotonic() > part["end"] or os.path.exists(part["enough_found"]):
                     checker.close()
@@ -194,6 +194,18 @@ def check_share(part):
                     keep(part["keep"], cut, k, model, random_module.Random(f"{part['seed']}/{cut}/{k}"), maker)
         checker.close()
     return found, made
+
+
+def walks(entries, part):
+    """The disk at each cut. Every walk goes over the whole recording, so that its end is not left out when time is short."""
+    n = max(1, len(part["cuts"]) // CUTS_OF_WALK)
+    for walk in range(n):
+        model, at = disk.Disk(part["base"]), 0
+        for cut in part["cuts"][walk::n]:
+            for e in entries[at:cut]:
+                model.step(e)
+            at = cut
+            yield model, cut
 
 
 def keep(to, cut, k, model, random, maker):
@@ -396,9 +408,8 @@ def one_round(ctx, number, random, directory):
     for p in range(PROCESSES):
         folder = os.path.join(directory, f"share{p}")
         os.makedirs(folder)
-        # Every share goes over the whole recording within its time: cuts are taken in an order that spreads them.
         parts.append(dict(base=base, log=load.log, directory=folder, journal=journal, program=native(ctx, "powercheck"),
-                          cuts=spread(cuts, p, ctx, end), seed=seed, end=end, enough=ctx.enough,
+                          cuts=cuts[p::PROCESSES], seed=seed, end=end, enough=ctx.enough,
                           enough_found=os.path.join(directory, "enough"),
                           keep=os.path.join(ctx.directory, f"bad-{number}")))
     with multiprocessing.get_context("fork").Pool(PROCESSES) as pool:
@@ -416,15 +427,6 @@ def one_round(ctx, number, random, directory):
     shutil.rmtree(directory)
     ctx.log(f"round {number}: {made} states, {told} bad")
     return made
-
-
-RATE = 9                    # states a second and process, at least
-
-
-def spread(cuts, part, ctx, end):
-    wanted = max(10, int((end - time.monotonic()) * RATE / STATES_OF_CUT))
-    mine = cuts[part::PROCESSES]
-    return mine if len(mine) <= wanted else mine[::max(1, len(mine) // wanted)]
 
 
 def tell(ctx, number, cut, k, words, bad, entries):
