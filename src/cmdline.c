@@ -29,6 +29,8 @@ static const struct flag flags[] = {
     {"help", NULL, AT(help), NULL, "this text"},
     {"version", NULL, AT(version), NULL, "the version"},
     {"crash-points", NULL, AT(crash_points), NULL, NULL},
+    {"salvage", NULL, AT(salvage), NULL, NULL}, /* of check: its own page has them */
+    {"dry-run", NULL, AT(dry_run), NULL, NULL},
 };
 #define FLAGS (sizeof flags / sizeof flags[0])
 
@@ -261,6 +263,8 @@ static bool finish_server(struct arena *a, struct parsed *p, struct cmdline *c, 
 {
     struct err why;
     c->command = COMMAND_SERVER;
+    if (c->salvage || c->dry_run)
+        return err_set(e, "--salvage and --dry-run belong to 'belfry check DIR'");
     if (!one_dir(p->words + 1, p->n - 1, "the command line names", &c->dir, e) || !merge_env(a, c, e))
         return false;
     if (!c->dir)
@@ -291,6 +295,8 @@ bool cmdline_parse(struct arena *a, int argc, char **argv, struct cmdline *out, 
         out->command = COMMAND_CHECK;
         if (p.n != 2)
             return err_set(e, "write 'belfry check DIR' with one directory");
+        if (out->dry_run && !out->salvage)
+            return err_set(e, "--dry-run belongs to --salvage: 'belfry check DIR' alone changes nothing");
         out->dir = p.words[1];
     } else if (*word == 0) {
         return err_set(e, "no command is given: write 'belfry server DIR' to start, 'belfry help' for all");

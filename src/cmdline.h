@@ -20,6 +20,7 @@ struct cmdline {
     char *address; /* NULL: not given anywhere */
     char *console_address, *certs_dir;
     bool json, quiet, help, version, crash_points;
+    bool salvage, dry_run; /* check */
 };
 
 /* Strings are in the arena or are argv's own. False and err for anything that must be written differently. Not

@@ -63,9 +63,17 @@ static void server_page(FILE *f)
 static void check_page(FILE *f)
 {
     (void)fputs(
-        "belfry check DIR\n\n"
+        "belfry check [--salvage [--dry-run]] DIR\n\n"
         "Reads every row and every block of the store in DIR and compares checksums, extents, files and\n"
-        "counters. The store must not be in use. Findings go to standard output, one per line.\n\n",
+        "counters. The store must not be in use. Findings go to standard output, one per line.\n\n"
+        "  --salvage  for a store whose rows are damaged: opens them up to the damage, says what is "
+        "missing,\n"
+        "             and writes the rest anew, so that the server starts. Nothing is deleted: the old "
+        "rows,\n"
+        "             and files that no row names, are in DIR/salvage-TIME. Needs free space for a copy of\n"
+        "             DIR/kv. May be interrupted, and run again. 0: nothing is missing; 1: what was named "
+        "is.\n"
+        "  --dry-run  only says what a salvage would do\n\n",
         f);
     exit_codes(f);
 }

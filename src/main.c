@@ -40,7 +40,10 @@ static int run_check(const struct cmdline *c)
     struct err e = {0};
     log_init(c->json, c->quiet);
     bool opened = false;
-    if (store_check_with(c->dir, segments_check, &opened, &e))
+    static const struct store_events events = {segments_check, segments_weigh};
+    bool ok = c->salvage ? store_salvage(c->dir, c->dry_run, &events, &opened, &e)
+                         : store_check_with(c->dir, segments_check, &opened, &e);
+    if (ok)
         return EXIT_OK;
     (void)fprintf(stderr, "belfry: %s\n", e.text);
     return opened ? EXIT_FAILED : EXIT_DIRECTORY;

@@ -270,7 +270,10 @@ static int open_store(struct server *v)
     v->store = store_open(v->cmdline->dir, &so, &e);
     if (!v->store)
         return fail(EXIT_DIRECTORY, e.text);
-    return open_settings(v, &e) ? EXIT_OK : fail(EXIT_DIRECTORY, e.text);
+    if (open_settings(v, &e))
+        return EXIT_OK;
+    store_advise(v->cmdline->dir, &e);
+    return fail(EXIT_DIRECTORY, e.text);
 }
 
 /* On an I/O thread: wakes the main thread, which waits for signals. */
@@ -301,6 +304,7 @@ static void open_s3(struct server *v)
         .node = http_address(v->http),
         .metrics_public = v->settings->metrics_public,
         .started_real = clock_real_ns(),
+        .started_ms = clock_mono_ms(),
         .service = service_asked,
         .ctx = v,
     };

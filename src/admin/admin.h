@@ -21,6 +21,7 @@ struct admin_options {
     const char *node;      /* "host:port" that is listened on */
     bool metrics_public;   /* without a token */
     int64_t started_real;  /* ns since 1970 */
+    int64_t started_ms;    /* the same by the steady clock */
     /* Asked for by an administrator, once the reply is out. On an I/O thread; must not block. */
     void (*service)(void *ctx, enum service_action action);
     void *ctx;

@@ -144,7 +144,7 @@ static void put_drive(struct buf *b, const struct admin *a, const struct store_s
 
 static void put_server(struct buf *b, const struct admin *a, const struct store_stats *st)
 {
-    int64_t uptime = (clock_real_ns() - a->o.started_real) / 1000000000;
+    int64_t uptime = (clock_mono_ms() - a->o.started_ms) / 1000;
     struct str node = str_c(a->o.node);
     buf_puts(b, ",\"servers\":[{\"state\":\"online\",\"endpoint\":");
     json_quote(b, node);

@@ -118,6 +118,7 @@ static void gather_store(struct metrics_data *d, const struct admin *a)
     n->disk_total = (double)st.disk_total;
     n->disk_free = (double)st.disk_free;
     n->disk_used = n->disk_total - n->disk_free;
+    n->disk_damaged = (double)st.damaged;
     n->buckets = (double)st.buckets;
     n->objects = (double)st.objects;
     n->bytes = (double)st.bytes;
@@ -202,7 +203,7 @@ static void gather(struct metrics_data *d, const struct admin *a, struct arena *
     *d = (struct metrics_data){.server = a->o.node, .drive = a->o.dir, .n.one = 1};
     process_read(&d->n.process);
     d->n.started = (double)a->o.started_real * 1e-9;
-    d->n.uptime = now > a->o.started_real ? (double)(now - a->o.started_real) * 1e-9 : 0;
+    d->n.uptime = (double)(clock_mono_ms() - a->o.started_ms) * 1e-3;
     http_get_stats(a->o.http, &http);
     d->n.connections = http.connections;
     d->n.in_flight = http.requests_in_flight;

@@ -30,7 +30,8 @@ struct server_numbers {
     struct process_info process;
     double one, zero;
     double started, uptime; /* seconds */
-    double disk_total, disk_free, disk_used, buckets, objects, bytes, drives_online, drives_offline, healthy;
+    double disk_total, disk_free, disk_used, disk_damaged, buckets, objects, bytes, drives_online,
+        drives_offline, healthy;
     double connections, in_flight, bytes_in, bytes_out;
     double batches, syncs, commits, commits_waiting;
     double events_accepted, events_failed, events_dropped, events_sending; /* over all targets */

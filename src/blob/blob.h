@@ -68,6 +68,10 @@ enum blob_remove blob_remove(struct blobs *b, uint64_t id, struct err *e);
  * it the rows that name those files may go. May block. */
 bool blobs_sync_removed(struct blobs *b, struct err *e);
 
+/* Reads that met damage, or an error of the disk, since the folder was opened. */
+uint64_t blobs_damaged(struct blobs *b);
+/* One more: the caller knows that a file that is not there should be. */
+void blobs_count_damage(struct blobs *b);
 /* Calls each for every blob file of the folder, in no order: for belfry check. */
 bool blobs_each(struct blobs *b, bool (*each)(void *ctx, uint64_t id, uint64_t file_size), void *ctx,
                 struct err *e);

@@ -79,9 +79,6 @@ bool blob_sync_folder(struct blobs *b, unsigned folder, struct err *e)
 {
     char name[3];
 
-#ifdef BELFRY_MUTATE_NO_SYNC_DIR
-    return true;
-#endif
     folder_name(folder, name);
     int fd = openat(b->root, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
@@ -97,8 +94,14 @@ bool blob_sync_folder(struct blobs *b, unsigned folder, struct err *e)
 static bool sync_names(struct blobs *b, struct err *e)
 {
     int up = openat(b->root, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool ok = up >= 0 && fsync(b->root) == 0 && fsync(up) == 0;
+    bool ok = up >= 0;
 
+#ifndef BELFRY_MUTATE_NO_SYNC_BLOB_FOLDERS
+    ok = ok && fsync(b->root) == 0;
+#endif
+#ifndef BELFRY_MUTATE_NO_SYNC_BLOBS
+    ok = ok && fsync(up) == 0;
+#endif
     if (!ok)
         err_errno(e, "cannot sync %s and the folder above it", b->dir);
     if (up >= 0)
@@ -244,6 +247,9 @@ bool blobs_sync_removed(struct blobs *b, struct err *e)
 {
     bool touched[BLOB_FOLDERS];
 
+#ifdef BELFRY_MUTATE_NO_SYNC_REMOVED
+    return true;
+#endif
     mutex_lock(&b->mutex);
     memcpy(touched, b->touched, sizeof touched);
     memset(b->touched, 0, sizeof b->touched);

@@ -22,6 +22,7 @@ struct pin {
 };
 
 struct blobs {
+    atomic_ullong damaged; /* reads */
     int root;
     char *dir;
     struct mutex mutex; /* RANK_PINS: what follows */

@@ -14,10 +14,21 @@
 #define TABLE_PART 1024u /* entries held at a time: 4 KiB for 64 MiB of data */
 #define READ_STEP  16u   /* blocks per read of whole blocks */
 
+uint64_t blobs_damaged(struct blobs *b)
+{
+    return atomic_load(&b->damaged);
+}
+
+void blobs_count_damage(struct blobs *b)
+{
+    atomic_fetch_add(&b->damaged, 1);
+}
+
 static bool damaged(const struct blob_reader *r, const char *what, struct err *e)
 {
     char name[BLOB_NAME];
 
+    atomic_fetch_add(&r->blobs->damaged, 1);
     blob_name(r->id, name);
     blob_set_why(BLOB_WHY_DAMAGE);
     return err_set(e, "%s/%s is damaged: %s", r->blobs->dir, name, what);
@@ -26,6 +37,7 @@ static bool damaged(const struct blob_reader *r, const char *what, struct err *e
 /* An error of the disk: what is there cannot be had. */
 static bool unreadable(const struct blob_reader *r, struct err *e)
 {
+    atomic_fetch_add(&r->blobs->damaged, 1);
     blob_error(r->blobs, r->id, "cannot read", e);
     blob_set_why(BLOB_WHY_DAMAGE);
     return false;

@@ -175,8 +175,12 @@ bool blob_finish(struct blob_writer *w, struct err *e)
     if (!write_end(w, e))
         return false;
     crash_point(CRASH_BLOB_BEFORE_SYNC);
-    if (!sync_file(w, e) || !blob_sync_folder(w->blobs, (unsigned)(w->id & 0xff), e))
+    if (!sync_file(w, e))
         return false;
+#ifndef BELFRY_MUTATE_NO_SYNC_DIR
+    if (!blob_sync_folder(w->blobs, (unsigned)(w->id & 0xff), e))
+        return false;
+#endif
     /* The kernel tells of a folder that was not written once. Who syncs it after that is told that all is well. */
     if (blobs_failed(w->blobs, e)) {
         blob_set_why(BLOB_WHY_OTHER);

@@ -19,6 +19,7 @@ struct kv_op {
 /* The front of every implementation's scan. */
 struct kv_scan {
     const struct kv_backend *backend;
+    struct kv *kv; /* set by kv_scan_open */
 };
 
 struct kv_backend {
@@ -28,7 +29,7 @@ struct kv_backend {
     /* Applies all ops, in order, or none, in one step for readers; durable on return when sync. After false
      * the implementation is not asked to write again. Committer thread only. */
     bool (*write)(void *self, const struct kv_op *ops, size_t n, bool sync, struct err *e);
-    /* Makes everything written durable. Committer thread only. */
+    /* Makes everything written durable: before the end, once. No other thread writes. */
     bool (*sync)(void *self, struct err *e);
     /* How many errors there were so far in the implementation's own threads, after which the next write may fail. Cheap; any
      * thread. NULL: it has none. */

@@ -365,6 +365,7 @@ void kv_get_stats(struct kv *kv, struct kv_stats *out)
 {
     mutex_lock(&kv->mutex);
     *out = kv->stats;
+    out->damaged = atomic_load(&kv->damaged);
     mutex_unlock(&kv->mutex);
 }
 
@@ -430,9 +431,11 @@ void kv_close(struct kv *kv)
     cond_signal(&kv->work);
     mutex_unlock(&kv->mutex);
     thread_join(kv->thread);
+#ifndef BELFRY_MUTATE_NO_SYNC_CLOSE
     struct err e = {0};
     if (!kv->read_only && !atomic_load(&kv->failed) && !kv->backend->sync(kv->self, &e))
         log_error("kv", "the last sync failed: %s", e.text);
+#endif
     kv->backend->close(kv->self);
     batch_release(&kv->batch);
     cond_release(&kv->waited);

@@ -26,6 +26,7 @@ struct kv {
     struct err why;
     struct kv_stats stats;
     _Atomic bool failed;
+    _Atomic uint64_t damaged;
 
     /* the committer's own: */
     struct kv_batch batch;

@@ -3,12 +3,17 @@
  * Reading rows: straight to the implementation, from any thread, past the committer. */
 #include "kv/kv.h"
 
+#include <stdatomic.h>
+
 #include "kv/commit.h"
 
 enum kv_result kv_get(struct kv *kv, enum kv_space space, struct str key, unsigned flags,
                       struct kv_value *out, struct err *e)
 {
-    return kv->backend->get(kv->self, space, key, flags, out, e);
+    enum kv_result r = kv->backend->get(kv->self, space, key, flags, out, e);
+    if (r == KV_DAMAGED)
+        atomic_fetch_add(&kv->damaged, 1);
+    return r;
 }
 
 void kv_value_release(struct kv_value *v)
@@ -35,7 +40,9 @@ bool kv_counters(struct kv *kv, struct str key, int64_t out[KV_COUNTERS], struct
 
 struct kv_scan *kv_scan_open(struct kv *kv, enum kv_space space, struct str first, struct str end)
 {
-    return kv->backend->scan_open(kv->self, space, first, end);
+    struct kv_scan *s = kv->backend->scan_open(kv->self, space, first, end);
+    s->kv = kv;
+    return s;
 }
 
 bool kv_scan_next(struct kv_scan *s, struct str *key, struct str *value)
@@ -50,7 +57,10 @@ void kv_scan_seek(struct kv_scan *s, struct str key)
 
 bool kv_scan_failed(struct kv_scan *s, struct err *e)
 {
-    return s->backend->scan_failed(s, e);
+    bool failed = s->backend->scan_failed(s, e);
+    if (failed)
+        atomic_fetch_add(&s->kv->damaged, 1);
+    return failed;
 }
 
 void kv_scan_close(struct kv_scan *s)

@@ -32,6 +32,9 @@ struct kv;
 struct kv_options {
     size_t memory;  /* budget of memtables and block cache, bytes; 0: 64 MiB */
     bool read_only; /* belfry check */
+    bool
+        lenient; /* with read_only: tables that cannot be opened are met when they are read, not here; a damaged
+                       log ends at its damage (a damaged MANIFEST is refused) */
 };
 
 /* Opens (creates) the rows in folder dir. NULL and err: locked by another process, damaged (file and offset
@@ -151,6 +154,7 @@ bool kv_reclaim(struct kv *kv, struct err *e);
 struct kv_stats {
     uint64_t batches, syncs, commits, aborts, rows, bytes;
     uint64_t last_sequence;
+    uint64_t damaged; /* reads that met damage, or an error of the disk */
     size_t waiting;
 };
 void kv_get_stats(struct kv *kv, struct kv_stats *out);

@@ -5,11 +5,13 @@
 #include "kv/rocks.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/hash.h"
 #include "base/log.h"
-#include "kv/wal.h"
+#include "kv/table.h"
 
 #define DEFAULT_MEMORY ((size_t)64 << 20)
 /* The read tier "block cache" of rocksdb/options.h: memtables and caches only. */
@@ -55,18 +57,24 @@ static enum kv_result rocks_get(void *self, enum kv_space space, struct str key,
  * ---------------------------------------------------------------------------------------------------------
  */
 
+static void close_db(rocksdb_t *db, rocksdb_column_family_handle_t **spaces)
+{
+    for (int i = 0; i < KV_SPACES; i++)
+        rocksdb_column_family_handle_destroy(spaces[i]);
+    rocksdb_close(db);
+}
+
 static void rocks_close(void *self)
 {
     struct rocks *r = self;
-    for (int i = 0; i < KV_SPACES; i++)
-        rocksdb_column_family_handle_destroy(r->spaces[i]);
-    rocksdb_close(r->db);
+    close_db(r->db, r->spaces);
     rocksdb_readoptions_destroy(r->read);
     rocksdb_readoptions_destroy(r->read_cached);
     rocksdb_readoptions_destroy(r->read_range);
     rocksdb_writeoptions_destroy(r->write_sync);
     rocksdb_writeoptions_destroy(r->write_nosync);
     rocksdb_writebatch_destroy(r->batch);
+    tail_shadow_remove(r->shadow);
     free(r);
 }
 
@@ -86,14 +94,20 @@ const struct kv_backend rocks_backend = {
     .close = rocks_close,
 };
 
+/* RocksDB names the MANIFEST when it cannot tell what a table is. */
+static bool is_table(const char *dir, const char *error, struct wal_damage *out)
+{
+    return strstr(error, "MANIFEST-") && !strstr(error, ".sst") && table_find_bad(dir, out);
+}
+
 static void explain_open(const char *dir, char *error, struct err *e)
 {
-    struct wal_damage damage;
+    struct wal_damage at;
     if (strstr(error, "/LOCK: ") || strstr(error, "lock hold by current process"))
         err_set(e, "%s is in use by another process", dir);
-    else if (strncmp(error, "Corruption", 10) == 0 && wal_find_damage(dir, &damage))
-        err_set(e, "the rows in %s are damaged: %s/%s at byte %llu: %s", dir, dir, damage.file,
-                (unsigned long long)damage.offset, error);
+    else if (strncmp(error, "Corruption", 10) == 0 && is_table(dir, error, &at))
+        err_set(e, "the rows in %s are damaged: %s/%s at byte %llu: a table does not end like that", dir, dir,
+                at.file, (unsigned long long)at.offset);
     else if (strncmp(error, "Corruption", 10) == 0)
         err_set(e, "the rows in %s are damaged: %s", dir, error);
     else
@@ -119,8 +133,56 @@ static rocksdb_t *open_db(const char *dir, const struct rocks_setup *setup, bool
     return db;
 }
 
+/* --- torn and damaged (kv/tail.h) --- */
+
+static bool refuse(const char *dir, const struct tail_end *end, struct err *e)
+{
+    if (strcmp(end->at.file, "CURRENT") == 0)
+        return err_set(e, "the rows in %s are damaged: %s/CURRENT does not name a MANIFEST that is there",
+                       dir, dir);
+    return err_set(e, "the rows in %s are damaged: %s/%s at byte %llu", dir, dir, end->at.file,
+                   (unsigned long long)end->at.offset);
+}
+
+/* Without what is behind the bad place of its MANIFEST, is everything there that it names? A family that is not, an argument that
+ * is invalid, is one that the store's birth did not come to: it is made then. */
+static bool opens_when_cut(const char *dir, const struct tail_ends *ends, const struct rocks_setup *setup,
+                           struct err *e)
+{
+    rocksdb_column_family_handle_t *spaces[KV_SPACES];
+    struct err why = {0};
+    char *shadow;
+    if (!tail_shadow(dir, ends, &shadow, e))
+        return false;
+    rocksdb_t *db = open_db(shadow, setup, true, spaces, &why);
+    if (db)
+        close_db(db, spaces);
+    tail_shadow_remove(shadow);
+    return db || strstr(why.text, "Invalid argument") || refuse(dir, &ends->manifest, e);
+}
+
+/* RocksDB is shown only what is whole. What is only to be read is not changed: then *shadow is what it is shown. */
+static bool settle(const char *dir, const struct kv_options *o, const struct rocks_setup *setup,
+                   char **shadow, struct err *e)
+{
+    struct tail_ends ends;
+    if (!tail_look(dir, &ends, e))
+        return false;
+    const struct tail_end *damaged = ends.manifest.state == TAIL_DAMAGED ? &ends.manifest
+                                     : ends.log.state == TAIL_DAMAGED    ? &ends.log
+                                                                         : NULL;
+    /* A state that is older than what was there is not shown even to who takes what there is: the tables have more. */
+    if (damaged && !(o->read_only && o->lenient && damaged == &ends.log))
+        return refuse(dir, damaged, e);
+    if (ends.manifest.state == TAIL_WHOLE && ends.log.state == TAIL_WHOLE)
+        return true;
+    if (ends.manifest.state != TAIL_WHOLE && !opens_when_cut(dir, &ends, setup, e))
+        return false;
+    return o->read_only ? tail_shadow(dir, &ends, shadow, e) : tail_cut(dir, &ends, e);
+}
+
 /* RocksDB syncs its own folder, not the one that holds it. */
-static void sync_parent(const char *dir)
+__attribute__((unused)) static void sync_parent(const char *dir)
 {
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int up = fd < 0 ? -1 : openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -132,6 +194,16 @@ static void sync_parent(const char *dir)
         close(fd);
 }
 
+/* BELFRY_TEST_MEMORY (bytes): so little that a short test meets flushes and compactions. */
+static size_t budget(const struct kv_options *o)
+{
+    const char *z = getenv("BELFRY_TEST_MEMORY");
+    uint64_t n;
+    if (z && str_to_u64(str_c(z), &n) && n > 0)
+        return (size_t)n;
+    return o->memory ? o->memory : DEFAULT_MEMORY;
+}
+
 struct kv *kv_open(const char *dir, const struct kv_options *o, struct err *e)
 {
     static const struct kv_options defaults;
@@ -140,16 +212,25 @@ struct kv *kv_open(const char *dir, const struct kv_options *o, struct err *e)
     struct rocks_setup setup;
     rocksdb_column_family_handle_t *spaces[KV_SPACES];
     rocksdb_t *db = NULL;
-    if (rocks_setup_init(&setup, o->memory ? o->memory : DEFAULT_MEMORY, e))
-        db = open_db(dir, &setup, o->read_only, spaces, e);
+    char *shadow = NULL;
+    bool ok = rocks_setup_init(&setup, budget(o), e);
+    if (ok && o->read_only && o->lenient)
+        rocksdb_options_set_paranoid_checks(setup.db, 0);
+    if (ok && settle(dir, o, &setup, &shadow, e))
+        db = open_db(shadow ? shadow : dir, &setup, o->read_only, spaces, e);
     rocks_setup_release(&setup);
-    if (!db)
+    if (!db) {
+        tail_shadow_remove(shadow);
         return NULL;
+    }
+#ifndef BELFRY_MUTATE_NO_SYNC_KV
     if (!o->read_only)
         sync_parent(dir);
+#endif
 
     struct rocks *r = x_calloc(1, sizeof(*r));
     r->db = db;
+    r->shadow = shadow;
     memcpy(r->spaces, spaces, sizeof(spaces));
     r->read = rocksdb_readoptions_create();
     rocksdb_readoptions_set_verify_checksums(r->read, 1);
@@ -163,5 +244,9 @@ struct kv *kv_open(const char *dir, const struct kv_options *o, struct err *e)
     rocksdb_writeoptions_set_sync(r->write_sync, 1);
     r->write_nosync = rocksdb_writeoptions_create();
     r->batch = rocksdb_writebatch_create();
+    hash_random(&r->mark.writer, sizeof r->mark.writer);
+    r->mark.writer |= 1;
+    /* Opening puts what the log held into tables, which are synced. */
+    r->mark.synced = rocksdb_get_latest_sequence_number(db);
     return kv_start(&rocks_backend, r, o->read_only, e);
 }

@@ -7,6 +7,7 @@
 #include <rocksdb/c.h>
 
 #include "kv/backend.h"
+#include "kv/tail.h"
 
 struct rocks {
     rocksdb_t *db;
@@ -16,6 +17,8 @@ struct rocks {
     rocksdb_readoptions_t *read_range;
     rocksdb_writeoptions_t *write_sync, *write_nosync;
     rocksdb_writebatch_t *batch;
+    char *shadow; /* read only, with a log that is to be cut: the folder that RocksDB reads; else NULL */
+    struct tail_mark mark; /* of the next batch */
 };
 
 /* --- rocks_setup.c: every line of it is a decision ---------------------------------------------------------------- */
@@ -54,5 +57,7 @@ bool rocks_verify(void *self, void (*bad)(void *ctx, const char *what), void *ct
 extern const struct kv_backend rocks_backend;
 /* Takes an error over from RocksDB, which allocated it. */
 void rocks_error(char *text, struct err *e, const char *what);
+/* rescue.c: the MANIFEST that CURRENT names; false when CURRENT is damaged or that file is not there. */
+bool rocks_manifest(const char *dir, char name[64]);
 
 #endif

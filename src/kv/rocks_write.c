@@ -61,10 +61,20 @@ static void add_range(struct rocks *r, const struct kv_op *ops, size_t i)
                                        op->value.n);
 }
 
+static void begin_batch(struct rocks *r)
+{
+    char mark[TAIL_MARK];
+    r->mark.oldest_log = 0; /* proves nothing */
+    (void)rocksdb_property_int(r->db, "rocksdb.min-log-number-to-keep", &r->mark.oldest_log);
+    tail_mark(&r->mark, mark);
+    rocksdb_writebatch_clear(r->batch);
+    rocksdb_writebatch_put_log_data(r->batch, mark, sizeof mark);
+}
+
 bool rocks_write(void *self, const struct kv_op *ops, size_t n, bool sync, struct err *e)
 {
     struct rocks *r = self;
-    rocksdb_writebatch_clear(r->batch);
+    begin_batch(r);
     for (size_t i = 0; i < n; i++) {
         const struct kv_op *op = &ops[i];
         rocksdb_column_family_handle_t *cf = r->spaces[op->space];
@@ -84,6 +94,8 @@ bool rocks_write(void *self, const struct kv_op *ops, size_t n, bool sync, struc
     rocksdb_write(r->db, sync ? r->write_sync : r->write_nosync, r->batch, &error);
     if (error)
         rocks_error(error, e, "writing rows");
+    else if (sync)
+        r->mark.synced = rocksdb_get_latest_sequence_number(r->db); /* there is one writer */
     return error == NULL;
 }
 
@@ -92,9 +104,13 @@ bool rocks_sync(void *self, struct err *e)
     struct rocks *r = self;
     char *error = NULL;
     rocksdb_flush_wal(r->db, 1, &error);
-    if (error)
+    if (error) {
         rocks_error(error, e, "syncing the log");
-    return error == NULL;
+        return false;
+    }
+    /* The last word of the log: all before it is synced. */
+    r->mark.synced = rocksdb_get_latest_sequence_number(r->db);
+    return rocks_write(r, NULL, 0, false, e);
 }
 
 /* Flushes and compactions that failed. */

@@ -208,7 +208,7 @@ void op_create_multipart_upload(struct s3_req *r)
     store_upload_id(r->s3->store, c->id);
     c->upload.id = str_n(c->id, sizeof c->id);
     c->upload.generation = 1;
-    c->upload.touched_ns = c->upload.object.mtime_ns = clock_real_ns();
+    c->upload.object.mtime_ns = clock_real_ns();
     create_commit(r);
 }
 

@@ -34,8 +34,7 @@ static bool part_txn(struct kv_txn *t, void *ctx)
     }
     c->replaced = res == STORE_OK;
     c->object->seq = kv_txn_sequence(t);
-    store_txn_part_put(t, r->bucket, r->key, &u, c->number, c->object, c->stage, c->replaced ? &old : NULL,
-                       c->object->mtime_ns);
+    store_txn_part_put(t, r->bucket, r->key, &u, c->number, c->object, c->stage, c->replaced ? &old : NULL);
     return true;
 }
 

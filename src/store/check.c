@@ -13,15 +13,58 @@
 #define PROGRESS_MS 2000
 #define VERIFY_STEP ((uint64_t)8 << 20)
 
+#define LINE_MAX_BYTES 16384 /* keys have at most 1024 */
+
+__attribute__((format(printf, 1, 0))) static void print(const char *fmt, va_list ap)
+{
+    char *line = x_malloc(LINE_MAX_BYTES);
+    int n = vsnprintf(line, LINE_MAX_BYTES, fmt, ap);
+
+    for (int i = 0; i < n && i < LINE_MAX_BYTES - 1; i++) {
+        unsigned char ch = (unsigned char)line[i];
+        if (ch < ' ' || ch == 0x7f)
+            printf("\\x%02x", ch);
+        else
+            putchar(ch);
+    }
+    putchar('\n');
+    free(line);
+}
+
+void check_print(const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    print(fmt, ap);
+    va_end(ap);
+}
+
+__attribute__((format(printf, 2, 0))) static void say(struct check *c, const char *fmt, va_list ap)
+{
+    if (c->quiet)
+        return;
+    c->findings++;
+    print(fmt, ap);
+}
+
 void check_finding(struct check *c, const char *fmt, ...)
 {
     va_list ap;
 
-    c->findings++;
     va_start(ap, fmt);
-    vprintf(fmt, ap);
+    say(c, fmt, ap);
     va_end(ap);
-    putchar('\n');
+}
+
+void check_rows_finding(struct check *c, const char *fmt, ...)
+{
+    va_list ap;
+
+    c->rows_findings++;
+    va_start(ap, fmt);
+    say(c, fmt, ap);
+    va_end(ap);
 }
 
 void check_progress(struct check *c)
@@ -37,34 +80,12 @@ void check_progress(struct check *c)
 
 static void rows_bad(void *ctx, const char *what)
 {
-    check_finding(ctx, "rows: %s", what);
-}
-
-/* Calls each for the rows of KV_META whose keys begin with `prefix`, or for all of KV_DATA when it is empty.
- */
-static void each_row(struct check *c, enum kv_space space, const char *prefix,
-                     void (*each)(struct check *c, struct str key, struct str value))
-{
-    struct buf end;
-    struct str key, value;
-    struct err e = {0};
-
-    buf_init(&end, 16);
-    buf_puts(&end, prefix);
-    if (!row_successor(&end))
-        buf_put(&end, "\xff\xff\xff\xff\xff\xff\xff\xff\xff", 9);
-    struct kv_scan *scan = kv_scan_open(c->kv, space, str_c(prefix), buf_view(&end));
-    while (kv_scan_next(scan, &key, &value))
-        each(c, key, value);
-    if (kv_scan_failed(scan, &e))
-        check_finding(c, "rows '%s': %s", prefix, e.text);
-    kv_scan_close(scan);
-    buf_release(&end);
+    check_rows_finding(ctx, "rows: %s", what);
 }
 
 /* --- buckets --- */
 
-static void add_bucket(struct check *c, uint64_t id, char *name)
+void check_add_bucket(struct check *c, uint64_t id, char *name)
 {
     c->buckets = x_realloc(c->buckets, (c->n_buckets + 1) * sizeof *c->buckets);
     c->buckets[c->n_buckets++] = (struct check_bucket){.id = id, .name = name};
@@ -76,9 +97,9 @@ static void see_bucket(struct check *c, struct str key, struct str value)
     struct str name = str_from(key, 1);
 
     if (bucket_row_decode(value, &row))
-        add_bucket(c, row.id, str_dupz(name));
+        check_add_bucket(c, row.id, str_dupz(name));
     else
-        check_finding(c, "bucket %.*s: its row is damaged", STR_FMT(name));
+        check_rows_finding(c, "bucket %.*s: its row is damaged", STR_FMT(name));
 }
 
 static void see_garbage(struct check *c, struct str key, struct str value)
@@ -89,7 +110,7 @@ static void see_garbage(struct check *c, struct str key, struct str value)
     if (!row_garbage(key, &what, &seq, &id))
         check_finding(c, "a row of garbage has a key that means nothing");
     else if (what == GARBAGE_BUCKET)
-        add_bucket(c, id, NULL);
+        check_add_bucket(c, id, NULL);
     else if (what == GARBAGE_BLOB)
         id_list_add(&c->pending, id);
     else if (what == GARBAGE_UPLOAD)
@@ -149,8 +170,8 @@ static void check_inline(struct check *c, const struct check_bucket *b, const ch
     case KV_MISSING:
         check_finding(c, "%s %s/%.*s: its body is missing", what, b->name, STR_FMT(key));
         break;
-    default:
-        check_finding(c, "%s %s/%.*s: %s", what, b->name, STR_FMT(key), e.text);
+    default: /* the rows have to be written anew: whoever moves them would stop here */
+        check_rows_finding(c, "%s %s/%.*s: %s", what, b->name, STR_FMT(key), e.text);
         break;
     }
     c->bytes += x->length;
@@ -222,6 +243,18 @@ struct check_bucket *check_bucket_of(struct check *c, uint64_t id)
                         : NULL;
 }
 
+/* Of a bucket whose row is lost: a salvage gives it this name. */
+struct check_bucket *check_add_orphan(struct check *c, uint64_t id)
+{
+    char name[32];
+
+    snprintf(name, sizeof name, "salvaged-%016" PRIx64, id);
+    check_add_bucket(c, id, x_strdup(name));
+    c->buckets[c->n_buckets - 1].orphan = true;
+    qsort(c->buckets, c->n_buckets, sizeof *c->buckets, by_bucket);
+    return check_bucket_of(c, id);
+}
+
 static void see_object(struct check *c, struct str key, struct str value)
 {
     struct str rest = str_from(key, 1);
@@ -230,22 +263,22 @@ static void see_object(struct check *c, struct str key, struct str value)
 
     check_progress(c);
     if (!take_be64(&rest, &bucket) || !rest.n) {
-        check_finding(c, "a row of an object has a key that means nothing");
+        check_rows_finding(c, "a row of an object has a key that means nothing");
         return;
     }
     struct check_bucket *b = check_bucket_of(c, bucket);
-    if (!b) {
-        check_finding(c, "object %.*s belongs to bucket %016" PRIx64 ", which does not exist", STR_FMT(rest),
-                      bucket);
-        return;
-    }
+    if (!b)
+        b = check_add_orphan(c, bucket);
+    if (b->orphan)
+        check_rows_finding(c, "object %.*s belongs to bucket %016" PRIx64 ", which does not exist",
+                           STR_FMT(rest), bucket);
     if (object_decode(value, &c->arena, &o)) {
         b->objects++;
         b->bytes += (int64_t)o.size;
         check_object(c, b, rest, &o);
     } else {
-        check_finding(c, "object %s/%.*s: its row is damaged", b->name ? b->name : "(deleted)",
-                      STR_FMT(rest));
+        check_rows_finding(c, "object %s/%.*s: its row is damaged", b->name ? b->name : "(deleted)",
+                           STR_FMT(rest));
     }
     arena_release(&c->arena);
     c->objects++;
@@ -259,15 +292,15 @@ static void check_counters(struct check *c)
         const struct check_bucket *b = &c->buckets[i];
         int64_t n[KV_COUNTERS];
         struct err e = {0};
-        if (!b->name)
+        if (!b->name || b->orphan)
             continue;
         if (!kv_counters(c->kv, row_key_id(&k, 'n', b->id), n, &e))
             check_finding(c, "bucket %s: %s", b->name, e.text);
         else if (n[0] != b->objects || n[1] != b->bytes)
-            check_finding(c,
-                          "bucket %s: its counters say %" PRId64 " objects, %" PRId64
-                          " bytes; there are %" PRId64 ", %" PRId64,
-                          b->name, n[0], n[1], b->objects, b->bytes);
+            check_rows_finding(c,
+                               "bucket %s: its counters say %" PRId64 " objects, %" PRId64
+                               " bytes; there are %" PRId64 ", %" PRId64,
+                               b->name, n[0], n[1], b->objects, b->bytes);
     }
 }
 
@@ -292,7 +325,8 @@ static bool see_file(void *ctx, uint64_t id, uint64_t file_size)
     struct check *c = ctx;
 
     if (!check_has_id(&c->files, id) && !check_has_id(&c->pending, id) && !check_has_id(&c->writing, id))
-        check_finding(c, "blob %016" PRIx64 " (%" PRIu64 " bytes) belongs to nothing: leaked", id, file_size);
+        check_rows_finding(c, "blob %016" PRIx64 " (%" PRIu64 " bytes) belongs to nothing: leaked", id,
+                           file_size);
     return true;
 }
 
@@ -300,21 +334,24 @@ static void see_body(struct check *c, struct str key, struct str value)
 {
     uint64_t id;
 
+    if (row_id(key, 0, &id) && id > c->max_id)
+        c->max_id = id;
     if (!row_id(key, 0, &id))
         check_finding(c, "an inline body has a key that means nothing");
     else if (!check_has_id(&c->bodies, id) && !check_has_id(&c->pending_bodies, id))
-        check_finding(c, "inline body %016" PRIx64 " (%zu bytes) belongs to nothing: leaked", id, value.n);
+        check_rows_finding(c, "inline body %016" PRIx64 " (%zu bytes) belongs to nothing: leaked", id,
+                           value.n);
 }
 
-static void check_all(struct check *c)
+void check_all(struct check *c)
 {
     struct err e = {0};
 
     arena_init(&c->arena);
     kv_verify(c->kv, rows_bad, c);
-    each_row(c, KV_META, "b", see_bucket);
-    each_row(c, KV_META, "g", see_garbage);
-    each_row(c, KV_META, "t", see_writing);
+    check_each_row(c, KV_META, "b", see_bucket);
+    check_each_row(c, KV_META, "g", see_garbage);
+    check_each_row(c, KV_META, "t", see_writing);
     if (c->n_buckets)
         qsort(c->buckets, c->n_buckets, sizeof *c->buckets, by_bucket);
     sort_ids(&c->pending);
@@ -322,20 +359,21 @@ static void check_all(struct check *c)
     sort_ids(&c->pending_rows);
     sort_ids(&c->writing);
     check_sort_over(c);
-    each_row(c, KV_META, "o", see_object);
-    each_row(c, KV_META, "u", check_see_upload);
+    check_each_row(c, KV_META, "o", see_object);
+    check_each_row(c, KV_META, "u", check_see_upload);
     sort_ids(&c->extents_rows);
-    each_row(c, KV_META, "e", check_see_extents_row);
+    check_each_row(c, KV_META, "e", check_see_extents_row);
     sort_ids(&c->files);
     sort_ids(&c->bodies);
     check_counters(c);
     check_unique(c);
-    each_row(c, KV_DATA, "", see_body);
+    check_queues(c);
+    check_each_row(c, KV_DATA, "", see_body);
     if (!blobs_each(c->blobs, see_file, c, &e))
         check_finding(c, "%s", e.text);
 }
 
-static void check_release(struct check *c)
+void check_release(struct check *c)
 {
     for (size_t i = 0; i < c->n_buckets; i++)
         free(c->buckets[i].name);
@@ -344,9 +382,8 @@ static void check_release(struct check *c)
     free(c->files.v);
     free(c->pending.v);
     check_release_uploads(c);
+    check_release_queues(c);
     free(c->writing.v);
-    if (c->kv)
-        kv_close(c->kv);
     blobs_close(c->blobs);
 }
 
@@ -372,6 +409,8 @@ bool store_check_with(const char *dir, store_check_more *more, bool *opened, str
     c.kv = kv_open(kv, &(struct kv_options){.read_only = true}, e);
     if (c.kv)
         c.blobs = blobs_open(blobs, true, e);
+    else
+        store_advise(dir, e);
     bool ok = c.kv && c.blobs;
     if (ok) {
         check_all(&c);
@@ -383,6 +422,8 @@ bool store_check_with(const char *dir, store_check_more *more, bool *opened, str
     }
     fflush(stdout);
     check_release(&c);
+    if (c.kv)
+        kv_close(c.kv);
     free(kv);
     free(blobs);
     folder_close(&folder);

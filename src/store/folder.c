@@ -65,7 +65,9 @@ static bool make_folder(const char *dir, struct err *e)
     }
     if (ok && mkdir(dir, 0777) != 0 && errno != EEXIST)
         ok = err_errno(e, "cannot create %s: name a directory that this user may write", dir);
+#ifndef BELFRY_MUTATE_NO_SYNC_PARENT
     ok = ok && sync_folder(up, e);
+#endif
     free(parent);
     return ok;
 }
@@ -143,10 +145,17 @@ static bool read_format(const char *dir, struct err *e)
     bool ok = n >= 0 || err_errno(e, "cannot read %s", path);
 
     if (ok && !str_eq_c(str_n(text, (size_t)n), FORMAT)) {
+        for (ssize_t i = 0; i < n; i++) /* it may be anything, and goes to a terminal */
+            if (text[i] < ' ' || text[i] > '~')
+                text[i] = text[i] == '\n' ? '\n' : '?';
         struct str got = str_trim(str_n(text, (size_t)n));
-        ok = err_set(e,
-                     "%s says '%.*s', this version of Belfry reads 'belfry 1': use the version that wrote it",
-                     path, STR_FMT(str_head(got, 40)));
+        ok =
+            err_set(e,
+                    "%s says '%.*s', this version of Belfry reads 'belfry 1': use the version that wrote it. "
+                    "If no other "
+                    "version was ever used here the file is damaged: write 'belfry 1' and a newline into it, "
+                    "see docs/repair.md",
+                    path, STR_FMT(str_head(got, 40)));
     }
     if (fd >= 0)
         close(fd);
@@ -159,9 +168,11 @@ static bool write_format(const char *dir, struct err *e)
 {
     char *temp = folder_path(dir, FORMAT_TEMP), *path = folder_path(dir, FORMAT_FILE);
     int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    bool ok =
-        fd >= 0 && write(fd, FORMAT, sizeof FORMAT - 1) == (ssize_t)(sizeof FORMAT - 1) && fsync(fd) == 0;
+    bool ok = fd >= 0 && write(fd, FORMAT, sizeof FORMAT - 1) == (ssize_t)(sizeof FORMAT - 1);
 
+#ifndef BELFRY_MUTATE_NO_SYNC_FORMAT
+    ok = ok && fsync(fd) == 0;
+#endif
     if (fd >= 0)
         close(fd);
     crash_point(CRASH_FORMAT_WRITTEN);
@@ -170,6 +181,9 @@ static bool write_format(const char *dir, struct err *e)
         err_errno(e, "cannot write %s", path);
     free(temp);
     free(path);
+#ifdef BELFRY_MUTATE_NO_SYNC_FORMAT_DIR
+    return ok;
+#endif
     return ok && sync_folder(dir, e);
 }
 
@@ -180,10 +194,11 @@ static void name_holder(int fd, const char *dir, struct err *e)
     ssize_t n = pread(fd, text, sizeof text, 0);
 
     if (n > 0 && str_to_u64(str_trim(str_n(text, (size_t)n)), &pid))
-        err_set(e, "%s is in use by another Belfry process (pid %llu): stop it first", dir,
-                (unsigned long long)pid);
+        err_set(e, "%s is in use by another Belfry process (pid %llu), which holds %s/%s: stop it first", dir,
+                (unsigned long long)pid, dir, LOCK_FILE);
     else
-        err_set(e, "%s is in use by another Belfry process: stop it first", dir);
+        err_set(e, "%s is in use by another Belfry process, which holds %s/%s: stop it first", dir, dir,
+                LOCK_FILE);
 }
 
 static bool take_lock(struct folder *f, bool create, struct err *e)

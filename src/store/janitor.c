@@ -9,6 +9,7 @@
 #include "base/crash.h"
 #include "base/log.h"
 #include "store/store_internal.h"
+#include "store/upload.h"
 
 #define PASS_EVERY_MS 5000
 #define PASS_BUSY_MS  1000 /* while a reader holds garbage */
@@ -293,6 +294,51 @@ static bool empty_buckets(struct store *s)
 
 /* --- the thread --- */
 
+struct look {
+    struct observed *observed;
+    int64_t elapsed_ns;
+};
+
+static bool put_observed(struct kv_txn *t, void *ctx)
+{
+    struct look *l = ctx;
+    struct buf row;
+
+    observed_add(l->observed, kv_txn_sequence(t), l->elapsed_ns);
+    buf_init(&row, sizeof(struct observed) + 1);
+    observed_encode(l->observed, &row);
+    kv_txn_put(t, KV_META, ROW_KEY_OBSERVED, buf_view(&row));
+    buf_release(&row);
+    return true;
+}
+
+static void load_observed(struct store *s)
+{
+    struct err e = {0};
+    struct kv_value v;
+    enum kv_result r = kv_get(s->kv, KV_META, ROW_KEY_OBSERVED, 0, &v, &e);
+
+    if (r == KV_DAMAGED)
+        log_error("store", "how long the store has run is not known any more: %s", e.text);
+    if (r != KV_FOUND)
+        return;
+    if (!observed_decode(v.data, &s->janitor.observed))
+        s->janitor.observed = (struct observed){0};
+    kv_value_release(&v);
+}
+
+/* What ran since the last look has passed, whatever the wall clock says. */
+static bool observe(struct store *s, int64_t now_ms)
+{
+    struct janitor *j = &s->janitor;
+
+    if (!j->observed_ms)
+        load_observed(s);
+    struct look l = {&j->observed, j->observed_ms ? (now_ms - j->observed_ms) * 1000000 : 0};
+    j->observed_ms = now_ms;
+    return kv_commit_wait(s->kv, put_observed, &l, KV_PLAIN | KV_NOSYNC) == KV_COMMITTED;
+}
+
 static bool look_for_abandoned(struct store *s)
 {
     int64_t now = clock_mono_ms();
@@ -300,7 +346,10 @@ static bool look_for_abandoned(struct store *s)
     if (now < s->janitor.look_for_abandoned_ms)
         return true;
     s->janitor.look_for_abandoned_ms = now + ABANDONED_MS;
-    return janitor_abort_abandoned(s);
+    if (!observe(s, now))
+        return false;
+    uint64_t before = observed_before(&s->janitor.observed);
+    return before == 0 || janitor_abort_abandoned(s, before);
 }
 
 /* A closed kv's rows must stay as they are: after a failed write nothing is removed any more. */

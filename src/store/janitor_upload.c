@@ -5,7 +5,6 @@
  * the last of what it names. */
 #include <stdlib.h>
 
-#include "base/clock.h"
 #include "base/crash.h"
 #include "base/log.h"
 #include "store/upload_rows.h"
@@ -219,7 +218,7 @@ struct abandoned {
         struct str key, id;
     } v[ABANDONED_STEP];
     size_t n;
-    int64_t before_ns;
+    uint64_t before;
     struct buf at;
 };
 
@@ -233,8 +232,8 @@ static bool abort_abandoned(struct kv_txn *t, void *ctx)
         struct arena a;
         arena_init(&a);
         const struct bucket *b = &x->v[i].bucket;
-        bool over = store_txn_upload_get(t, b, x->v[i].key, x->v[i].id, &a, &u) == STORE_OK &&
-                    u.touched_ns < x->before_ns;
+        bool over =
+            store_txn_upload_get(t, b, x->v[i].key, x->v[i].id, &a, &u) == STORE_OK && u.touched < x->before;
         arena_release(&a);
         x->v[i].id = over ? x->v[i].id : str_n(NULL, 0);
         any = any || over;
@@ -255,7 +254,7 @@ static void look_at(struct abandoned *x, struct str row_key, struct str value)
 
     arena_init(&a);
     if (row_upload(row_key, &bucket, &key, &id, &part) && part == 0 && upload_row_decode(value, &a, &u) &&
-        u.touched_ns < x->before_ns) {
+        u.touched < x->before) {
         x->v[x->n].bucket = (struct bucket){.id = bucket};
         x->v[x->n].key = arena_dup(&x->arena, key);
         x->v[x->n++].id = arena_dup(&x->arena, id);
@@ -299,12 +298,12 @@ static bool find_abandoned(struct store *s, struct abandoned *x)
     return more;
 }
 
-bool janitor_abort_abandoned(struct store *s)
+bool janitor_abort_abandoned(struct store *s, uint64_t before)
 {
     struct abandoned *x = x_calloc(1, sizeof *x);
     bool ok = true, more;
 
-    x->before_ns = clock_real_ns() - UPLOAD_ABANDONED_NS;
+    x->before = before;
     buf_init(&x->at, sizeof(struct row_key) + 1);
     buf_char(&x->at, 'u');
     do {

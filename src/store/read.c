@@ -129,7 +129,9 @@ static enum store_result open_extent(struct store_read *r, size_t i, struct err 
     switch (blob_open(r->store->blobs, x->id, &r->reader, e)) {
     case BLOB_OK:
         break;
-    case BLOB_MISSING:
+    case BLOB_MISSING: /* a later one is pinned: it should be there */
+        if (i > 0)
+            blobs_count_damage(r->store->blobs);
         return STORE_MISSING;
     default:
         return STORE_DAMAGED;
@@ -137,6 +139,7 @@ static enum store_result open_extent(struct store_read *r, size_t i, struct err 
     r->reading = i;
     if (blob_size(r->reader) == x->length)
         return STORE_OK;
+    blobs_count_damage(r->store->blobs);
     err_set(e, "blob %016llx has %llu bytes instead of %llu", (unsigned long long)x->id,
             (unsigned long long)blob_size(r->reader), (unsigned long long)x->length);
     return STORE_DAMAGED;
@@ -266,8 +269,10 @@ static enum store_result open_as_it_is(struct store *s, const struct bucket *b, 
         enum store_result res = store_object_get(s, b, key, cached_only, a, &out->object, e);
         if (res != STORE_OK)
             return res;
-        if (i > 0 && out->object.seq == last)
+        if (i > 0 && out->object.seq == last) {
+            blobs_count_damage(s->blobs);
             return damaged(b, key, e, "its body is missing");
+        }
         last = out->object.seq;
         if (body)
             res = open_body(out, b, key, cached_only, a, &why);

@@ -29,6 +29,7 @@ struct str row_key_garbage(struct row_key *k, char what, uint64_t seq, uint64_t 
 struct str row_key_data(struct row_key *k, uint64_t id);                             /* KV_DATA: id */
 #define ROW_KEY_IDS        STR("i") /* the next id to hand out */
 #define ROW_KEY_DEPLOYMENT STR("m.deployment")
+#define ROW_KEY_OBSERVED   STR("m.observed")
 #define GARBAGE_BLOB       'b'
 #define GARBAGE_BUCKET     'k'
 #define GARBAGE_UPLOAD     'u' /* id: of the upload; value: see upload.c */

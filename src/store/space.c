@@ -150,5 +150,8 @@ void store_get_stats(struct store *s, struct store_stats *out)
     out->reserve = s->space.reserve;
     mutex_unlock(&s->space.mutex);
     out->full = atomic_load(&s->space.room) < 0;
+    struct kv_stats kv;
+    kv_get_stats(s->kv, &kv);
+    out->damaged = kv.damaged + blobs_damaged(s->blobs);
     out->failed = kv_failed(s->kv, NULL) || blobs_failed(s->blobs, NULL);
 }

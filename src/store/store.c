@@ -47,6 +47,11 @@ struct t_rows {
 #else
 #define T_ROWS STORE_T_BLOCK
 #endif
+#ifdef BELFRY_MUTATE_NO_SYNC_T_ROW
+#define T_FLAGS (KV_PLAIN | KV_NOSYNC)
+#else
+#define T_FLAGS KV_PLAIN
+#endif
 
 static bool write_t_rows(struct kv_txn *t, void *ctx)
 {
@@ -74,7 +79,7 @@ bool store_take_blob_id(struct store *s, uint64_t *id, struct err *e)
         struct t_rows r = {.first = atomic_fetch_add(&s->next_id, STORE_T_BLOCK),
                            .time = (uint64_t)clock_real_ns()};
         BUG_ON(r.first + STORE_T_BLOCK > s->id_end);
-        ok = kv_commit_wait(s->kv, write_t_rows, &r, KV_PLAIN) == KV_COMMITTED;
+        ok = kv_commit_wait(s->kv, write_t_rows, &r, T_FLAGS) == KV_COMMITTED;
         crash_point(CRASH_T_ROWS_WRITTEN);
         if (ok) {
             s->t_next = r.first;
@@ -237,7 +242,10 @@ static bool open_parts(struct store *s, const char *dir, struct err *e)
         s->blobs = blobs_open(blobs, false, e);
     free(kv);
     free(blobs);
-    return s->kv && s->blobs && start(s, e);
+    bool ok = s->kv && s->blobs && start(s, e);
+    if (!ok)
+        store_advise(dir, e);
+    return ok;
 }
 
 struct store *store_open(const char *dir, const struct store_options *o, struct err *e)

@@ -221,6 +221,7 @@ void store_wake_janitor(struct store *s);
 
 struct store_stats {
     uint64_t buckets, objects, bytes, disk_free, disk_total, reserve;
+    uint64_t damaged; /* reads that met damage since the start */
     bool full, failed;
 };
 /* Of one bucket; zeros where they cannot be read. */
@@ -235,5 +236,17 @@ bool store_check(const char *dir, bool *opened, struct err *e);
 /* The same, and `more` looks at rows that are not the store's; each finding of its own is one more. */
 typedef void store_check_more(struct kv *kv, void (*finding)(void *ctx, const char *text), void *ctx);
 bool store_check_with(const char *dir, store_check_more *more, bool *opened, struct err *e);
+/* Adds to an error of damaged rows what to do about it, unless it says so. */
+void store_advise(const char *dir, struct err *e);
+/* Rows that wait for targets are not the store's, but their counters have to be written anew: what is in one. */
+struct store_events {
+    store_check_more *check;
+    /* The row of number seq: its events and their bytes; of those, events that are in a file, and files. */
+    void (*weigh)(uint64_t seq, struct str value, int64_t events[2], int64_t in_files[2]);
+};
+/* belfry check --salvage DIR: the same for a store whose rows kv_open may refuse, then the rows that can be read are written
+ * anew. What they replace, and files that no row names, are kept in DIR/salvage-TIME. dry: only says what it would do. True:
+ * nothing is missing. false: err says how much is (*done), or why it could not be done (not *done). */
+bool store_salvage(const char *dir, bool dry, const struct store_events *events, bool *done, struct err *e);
 
 #endif

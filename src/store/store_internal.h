@@ -6,6 +6,7 @@
 
 #include <stdatomic.h>
 
+#include "store/observed.h"
 #include "store/row.h"
 #include "store/store.h"
 
@@ -80,6 +81,8 @@ struct janitor {
     size_t n_busy, cap_busy;
     struct garbage uploads_done, extents_done; /* g rows of those kinds up to these were worked off */
     int64_t look_for_abandoned_ms;             /* when next */
+    struct observed observed;
+    int64_t observed_ms; /* steady clock of the last look; 0: there was none */
 };
 void janitor_start(struct store *s);
 void janitor_stop(struct store *s);
@@ -96,7 +99,8 @@ bool janitor_drop_garbage(struct store *s, char what, const struct garbage *v, s
 bool janitor_finish_uploads(struct store *s);
 bool janitor_empty_uploads(struct store *s, uint64_t bucket); /* of a deleted one */
 bool janitor_work_off_extents(struct store *s);
-bool janitor_abort_abandoned(struct store *s);
+/* Those that were touched before that number of the sequencer. */
+bool janitor_abort_abandoned(struct store *s, uint64_t before);
 /* Removes rows of one kind and these ids in plain, unsynced writes. */
 bool janitor_drop_ids(struct store *s, char kind, const uint64_t *ids, size_t n);
 

@@ -36,7 +36,7 @@ void upload_row_encode(const struct store_upload *u, struct buf *out)
     object_encode(&u->object, &o);
     row_begin(out);
     row_u64(out, F_GENERATION, u->generation);
-    row_u64(out, F_TOUCHED, row_zigzag(u->touched_ns));
+    row_u64(out, F_TOUCHED, row_zigzag((int64_t)u->touched));
     row_bytes(out, F_OBJECT, buf_view(&o));
     BUG_ON(o.failed);
     buf_release(&o);
@@ -55,7 +55,7 @@ bool upload_row_decode(struct str row, struct arena *a, struct store_upload *out
         if (!f.is_bytes && f.field == F_GENERATION)
             out->generation = f.v;
         else if (!f.is_bytes && f.field == F_TOUCHED)
-            out->touched_ns = row_unzigzag(f.v);
+            out->touched = (uint64_t)row_unzigzag(f.v);
         else if (f.is_bytes && f.field == F_OBJECT)
             has_object = object_decode(f.s, a, &out->object);
     }
@@ -198,8 +198,11 @@ void store_txn_upload_create(struct kv_txn *t, const struct bucket *b, struct st
                              const struct store_upload *u)
 {
     struct row_key k;
+    struct store_upload made = *u;
 
-    put_row(t, row_key_upload(&k, b->id, key, u->id), u);
+    BUG_ON(u->object.seq == 0);
+    made.touched = u->object.seq;
+    put_row(t, row_key_upload(&k, b->id, key, u->id), &made);
 }
 
 enum store_result store_txn_upload_get(struct kv_txn *t, const struct bucket *b, struct str key,
@@ -255,7 +258,7 @@ enum store_result store_txn_part_get(struct kv_txn *t, const struct bucket *b, s
 
 void store_txn_part_put(struct kv_txn *t, const struct bucket *b, struct str key, struct store_upload *u,
                         uint32_t number, struct object *part, struct store_stage *stage,
-                        const struct object *old, int64_t now_ns)
+                        const struct object *old)
 {
     struct row_key k;
     struct buf row;
@@ -270,7 +273,7 @@ void store_txn_part_put(struct kv_txn *t, const struct bucket *b, struct str key
     kv_txn_put(t, KV_META, row_key_part(&k, b->id, key, u->id, number), buf_view(&row));
     buf_release(&row);
     u->generation++;
-    u->touched_ns = now_ns;
+    u->touched = part->seq;
     put_row(t, row_key_upload(&k, b->id, key, u->id), u);
 }
 

@@ -9,15 +9,14 @@
 
 #include "store/store.h"
 
-#define UPLOAD_ABANDONED_NS \
-    (24 * 3600 * INT64_C(1000000000)) /* without a part for so long: aborted by the janitor */
-
 struct store_upload {
     struct str id; /* UPLOAD_ID_LEN bytes of lower-case hex */
     struct object
         object; /* what it is to be: metadata, tags, kind and type of checksum; mtime_ns: of its initiation */
     uint64_t generation;
-    int64_t touched_ns; /* when the last part came */
+    uint64_t
+        touched; /* number of the sequencer of its last part, or of its making: 24 h of running after it the
+                         janitor aborts the upload (observed.h) */
 };
 struct store_part {
     uint32_t number;
@@ -73,7 +72,7 @@ enum store_result store_txn_part_get(struct kv_txn *t, const struct bucket *b, s
                                      uint32_t number, struct arena *a, struct object *out);
 void store_txn_part_put(struct kv_txn *t, const struct bucket *b, struct str key, struct store_upload *u,
                         uint32_t number, struct object *part, struct store_stage *stage,
-                        const struct object *old, int64_t now_ns);
+                        const struct object *old);
 /* Which parts a finished upload uses. */
 struct part_set {
     uint8_t bits[OBJECT_PARTS / 8 + 1];

@@ -209,6 +209,8 @@ static void test_bad_lines(void **state)
         {"", "server ''", "directory"},
         {"", "check", "belfry check DIR"},
         {"", "check /a /b", "belfry check DIR"},
+        {"", "check --dry-run /a", "--salvage"},
+        {"", "server --salvage /a", "belfry check DIR"},
         {"MINIO_VOLUMES=/a /b", "server", "MINIO_VOLUMES"},
         {"MINIO_VOLUMES=/a{1...4}", "server", "one directory"},
         {"MINIO_VOLUMES='/a", "server", "MINIO_VOLUMES"},
@@ -247,6 +249,7 @@ static void test_other_commands(void **state)
         {"server --help", COMMAND_HELP, "server"},
         {"check -h", COMMAND_HELP, "check"},
         {"check /d", COMMAND_CHECK, NULL},
+        {"check --salvage --dry-run /d", COMMAND_CHECK, NULL},
         {"--crash-points", COMMAND_CRASH_POINTS, NULL},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {

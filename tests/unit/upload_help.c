@@ -29,10 +29,10 @@ static enum store_result commit(struct step *c, bool (*fn)(struct kv_txn *t, voi
 static bool create_closure(struct kv_txn *t, void *ctx)
 {
     struct step *c = ctx;
-    struct store_upload u = {.id = c->id, .generation = 1, .touched_ns = clock_real_ns()};
+    struct store_upload u = {.id = c->id, .generation = 1};
 
     u.object.seq = kv_txn_sequence(t);
-    u.object.mtime_ns = u.touched_ns;
+    u.object.mtime_ns = clock_real_ns();
     store_txn_upload_create(t, c->bucket, c->key, &u);
     return true;
 }
@@ -58,8 +58,7 @@ static bool part_closure(struct kv_txn *t, void *ctx)
     if (c->result == STORE_OK) {
         bool had = store_txn_part_get(t, c->bucket, c->key, c->id, c->number, &a, &old) == STORE_OK;
         c->object.seq = kv_txn_sequence(t);
-        store_txn_part_put(t, c->bucket, c->key, &u, c->number, &c->object, c->stage, had ? &old : NULL,
-                           clock_real_ns());
+        store_txn_part_put(t, c->bucket, c->key, &u, c->number, &c->object, c->stage, had ? &old : NULL);
     }
     arena_release(&a);
     return c->result == STORE_OK;

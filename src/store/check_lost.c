@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * belfry check --salvage: the changes that stand behind a damaged place of the log, as far as they can be read. They are left
+ * out: what a batch did without the ones before it may be less than half of a change. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "kv/wal_record.h"
+#include "store/check.h"
+
+struct place {
+    uint32_t number; /* of the target */
+    uint64_t seq;
+};
+struct lost_event {
+    struct place at;
+    bool delivered;
+};
+struct removal {
+    struct place from, to; /* up to, not with */
+};
+struct lost {
+    struct check *c;
+    uint64_t batches, rows;
+    struct lost_event *events;
+    size_t n, cap;
+    struct removal *removals; /* of events that were delivered */
+    size_t n_removals, cap_removals;
+};
+
+static bool queue_key(struct str key, struct place *out)
+{
+    struct str rest = str_from(key, 1);
+    return key.n && key.p[0] == 'q' && take_be32(&rest, &out->number) && take_be64(&rest, &out->seq) &&
+           !rest.n;
+}
+
+static void add_event(struct lost *l, struct str key)
+{
+    struct place at;
+    if (!queue_key(key, &at))
+        return;
+    if (l->n == l->cap) {
+        l->cap = l->cap ? 2 * l->cap : 256;
+        l->events = x_realloc(l->events, l->cap * sizeof *l->events);
+    }
+    l->events[l->n++] = (struct lost_event){at, false};
+    l->c->max_seq = at.seq > l->c->max_seq ? at.seq : l->c->max_seq;
+}
+
+static void add_removal(struct lost *l, const struct wal_row *row)
+{
+    struct removal r;
+    if (!queue_key(row->key, &r.from))
+        return;
+    r.to = (struct place){r.from.number, r.from.seq + 1};
+    if (row->kind == KV_OP_DEL_RANGE && !queue_key(row->value, &r.to))
+        return;
+    if (l->n_removals == l->cap_removals) {
+        l->cap_removals = l->cap_removals ? 2 * l->cap_removals : 256;
+        l->removals = x_realloc(l->removals, l->cap_removals * sizeof *l->removals);
+    }
+    l->removals[l->n_removals++] = r;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct place *x = a, *y = b; /* the first member of an event */
+    if (x->number != y->number)
+        return x->number < y->number ? -1 : 1;
+    return x->seq < y->seq ? -1 : x->seq > y->seq;
+}
+
+/* Numbers are never used twice, so the order of queueing and delivering does not matter. */
+static void mark_delivered(struct lost *l)
+{
+    if (l->n)
+        qsort(l->events, l->n, sizeof *l->events, by_place);
+    for (size_t i = 0; i < l->n_removals; i++) {
+        const struct removal *r = &l->removals[i];
+        size_t low = 0, high = l->n;
+        while (low < high) {
+            size_t mid = low + (high - low) / 2;
+            if (by_place(&l->events[mid].at, &r->from) < 0)
+                low = mid + 1;
+            else
+                high = mid;
+        }
+        for (; low < l->n && by_place(&l->events[low].at, &r->to) < 0; low++)
+            l->events[low].delivered = true;
+    }
+}
+
+static void tell_object(struct lost *l, const struct wal_row *row, const char *words)
+{
+    struct object o;
+    struct arena a;
+    arena_init(&a);
+    if (row->kind == KV_OP_PUT && object_decode(row->value, &a, &o)) {
+        check_print("lost: object %s (%" PRIu64 " bytes), as it was written behind the damage", words,
+                    o.size);
+        l->c->max_seq = o.seq > l->c->max_seq ? o.seq : l->c->max_seq;
+    } else if (row->kind == KV_OP_PUT) {
+        check_print("lost: object %s, as it was written behind the damage", words);
+    } else {
+        check_print("lost: the removal of object %s: it is there again if it was before", words);
+    }
+    arena_release(&a);
+}
+
+static void see_bucket_row(struct lost *l, const struct wal_row *row)
+{
+    struct bucket_row b;
+    if (row->kind != KV_OP_PUT || !bucket_row_decode(row->value, &b))
+        return;
+    for (size_t i = 0; i < l->c->n_buckets; i++)
+        if (l->c->buckets[i].id == b.id)
+            return;
+    check_add_bucket(l->c, b.id, str_dupz(str_from(row->key, 1)));
+    l->c->buckets[l->c->n_buckets - 1].lost = true;
+}
+
+static void tell_meta(struct lost *l, const struct wal_row *row)
+{
+    struct buf words;
+    struct str number = row->value;
+    uint64_t v;
+    bool put = row->kind == KV_OP_PUT;
+    char kind = row->key.n ? row->key.p[0] : 0;
+
+    buf_init(&words, 8192);
+    check_key_words(l->c, KV_META, row->key, &words);
+    buf_char(&words, 0);
+    if (kind == 'o')
+        tell_object(l, row, words.p);
+    else if (kind == 'b')
+        check_print("lost: bucket %s: its %s", words.p, put ? "making, or a change of it" : "removal");
+    else if (kind == 'u' && put)
+        check_print("lost: an upload to %s, or a part of it", words.p);
+    else if (kind == 'k')
+        check_print("lost: a change of the settings (%.*s)", STR_FMT(str_head(row->key, 100)));
+    else if (kind == 'r')
+        check_print("lost: a change of a bucket's rules");
+    if (put && take_be64(&number, &v)) {
+        if (str_eq(row->key, ROW_KEY_IDS))
+            l->c->max_id = v > l->c->max_id ? v : l->c->max_id;
+        else if (str_eq(row->key, STR("mseq")))
+            l->c->max_seq = v > l->c->max_seq ? v : l->c->max_seq;
+    }
+    buf_release(&words);
+}
+
+static void see_row(void *ctx, const struct wal_row *row)
+{
+    struct lost *l = ctx;
+    l->rows++;
+    if (row->space == KV_QUEUE && row->kind == KV_OP_PUT)
+        add_event(l, row->key);
+    else if (row->space == KV_QUEUE)
+        add_removal(l, row);
+    else if (row->space == KV_META)
+        tell_meta(l, row);
+}
+
+/* Buckets first: the names of what is in them need theirs. */
+static void see_buckets(void *ctx, const struct wal_row *row)
+{
+    if (row->space == KV_META && row->key.n && row->key.p[0] == 'b')
+        see_bucket_row(ctx, row);
+}
+
+static void first_pass(void *ctx, struct str batch)
+{
+    (void)wal_batch_rows(batch, see_buckets, ctx);
+}
+
+static void second_pass(void *ctx, struct str batch)
+{
+    struct lost *l = ctx;
+    l->batches++;
+    (void)wal_batch_rows(batch, see_row, l);
+}
+
+static void tell_events(struct lost *l)
+{
+    for (size_t i = 0; i < l->c->n_queues; i++) {
+        const struct check_queue *q = &l->c->queues[i];
+        uint64_t events = 0;
+        for (size_t k = 0; k < l->n; k++)
+            events += l->events[k].at.number == q->number && !l->events[k].delivered;
+        if (events)
+            check_print("lost: %" PRIu64 " queued events of %s that were not delivered", events,
+                        q->name ? q->name : "a target without a name");
+    }
+}
+
+void check_tell_lost(struct check *c, const char *dir, const struct wal_damage *from)
+{
+    struct lost l = {.c = c};
+    wal_read_from(dir, from, &(struct wal_reader){first_pass, &l});
+    wal_read_from(dir, from, &(struct wal_reader){second_pass, &l});
+    mark_delivered(&l);
+    for (size_t i = 0; i < l.n; i++)
+        (void)check_queue_of(c, l.events[i].at.number);
+    tell_events(&l);
+    check_print("behind the damage: %" PRIu64 " batches with %" PRIu64
+                " changes of rows can still be read; what the damaged place itself held cannot be told",
+                l.batches, l.rows);
+    free(l.events);
+    free(l.removals);
+}
