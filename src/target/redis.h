@@ -5,6 +5,7 @@
 #ifndef BELFRY_TARGET_REDIS_H
 #define BELFRY_TARGET_REDIS_H
 
+#include "target/address.h"
 #include "target/plan.h"
 
 struct redis_conf {
@@ -16,12 +17,8 @@ struct redis_conf {
 
 extern const struct target_type target_redis;
 
-/* An address taken apart; shown: as it stands in messages, host:port. */
-struct redis_address {
-    char host[256], port[6], shown[264];
-};
 /* host, host:port, [IPv6] or [IPv6]:port; the port is 6379 where none is named. False and err. */
-bool redis_parse_address(struct str text, struct redis_address *out, struct err *e);
+bool redis_parse_address(struct str text, struct target_address *out, struct err *e);
 
 /* Appends the value that an event is in its format. (The field: plan_key.) */
 void redis_value(struct buf *b, const struct event_ref *ev, enum plan_format format);

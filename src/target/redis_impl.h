@@ -24,7 +24,7 @@ struct redis {
     const struct redis_conf *conf;
     char *id;
     char label[64]; /* "redis:primary", for the log */
-    struct redis_address address;
+    struct target_address address;
     struct redis_names names;
     struct dialer dialer;
     redisContext *c; /* NULL: not connected */

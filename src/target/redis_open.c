@@ -14,7 +14,7 @@
 bool redis_check(const void *arg, struct err *e)
 {
     const struct redis_conf *c = arg;
-    struct redis_address address;
+    struct target_address address;
     if (!redis_parse_address(str_c(c->address), &address, e))
         return false;
     if (!c->client_cert[0] != !c->client_key[0])

@@ -18,18 +18,9 @@ extern const struct target_type target_webhook;
 /* The value of Authorization for an auth_token: one word is a bearer token, two words are the value itself; otherwise none
  * (false). */
 bool webhook_authorization(struct str token, struct buf *out);
-/* Milliseconds to wait by the value of a Retry-After (RFC 9110 10.2.3: seconds, or an HTTP date), at most a day; 0 when it
- * says nothing that can be understood. now_s: seconds since 1970. */
-int64_t webhook_retry_after(struct str value, int64_t now_s);
 /* What an HTTP status says about the event, with the reason in words for the operator. `shown` is the endpoint without its
  * secrets, `location` of a redirect ("" : none), `id` the target's, for the name of a variable. */
 enum send_result webhook_outcome(long status, const char *shown, struct str location, const char *id,
                                  char *why, size_t why_n);
-/* The URL for messages: without user and password, and without the query. */
-void webhook_shown(struct str url, struct buf *out);
-/* Scheme, host and port of an http(s) URL are the same (RFC 6454). */
-bool webhook_same_origin(struct str a, struct str b);
-/* Is the host of the URL this very machine (localhost, 127.0.0.0/8, ::1)? Such hosts are never asked through a proxy. */
-bool webhook_is_loopback(struct str url);
 
 #endif

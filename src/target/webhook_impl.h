@@ -4,9 +4,9 @@
 #ifndef BELFRY_TARGET_WEBHOOK_IMPL_H
 #define BELFRY_TARGET_WEBHOOK_IMPL_H
 
-#include <curl/curl.h>
 #include <stdatomic.h>
 
+#include "target/http.h"
 #include "target/webhook.h"
 
 #define WEBHOOK_IN_FLIGHT 16
@@ -33,7 +33,7 @@ struct flight { /* one easy handle */
 };
 struct webhook {
     const struct webhook_conf *conf;
-    char *id, *shown, *no_proxy;
+    char *id, *shown;
     struct curl_slist *headers, *bare_headers; /* with and without Authorization */
     CURLM *multi;
     struct flight flight[WEBHOOK_IN_FLIGHT];
@@ -42,9 +42,8 @@ struct webhook {
         bool used;     /* a request was sent over it */
     } * socks;
     size_t n_socks, cap_socks;
-    int wake_fd;   /* an eventfd */
-    struct buf ca; /* PEM, when it has to be given as a whole */
-    const char *ca_path;
+    int wake_fd; /* an eventfd */
+    struct http_trust trust;
     _Atomic int64_t hasten_ms;
 };
 
@@ -55,8 +54,6 @@ void webhook_disconnect(void *self);
 void webhook_close(void *self);
 /* An easy handle with everything set that stays the same; NULL when libcurl gives none. The caller's to clean up. */
 CURL *webhook_prepare(struct webhook *w, struct flight *f);
-/* Where the handle's next transfer goes, by which proxy. */
-void webhook_set_url(struct flight *f, const char *url);
 
 /* --- webhook_send.c */
 bool webhook_connect(void *self, int64_t deadline_ms, struct err *e);

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Webhook's instance: settings, certificates, proxies and headers into handles that are prepared once. */
+ * Webhook's instance: settings and headers into handles that are prepared once. */
 #include "target/webhook_impl.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -15,11 +14,6 @@
 #define HEAD_MAX     (256u << 10)
 #define ENVELOPE_MAX (1u << 20)
 #define USER_AGENT   "User-Agent: Belfry/" BELFRY_VERSION
-
-static void init_curl(void)
-{
-    (void)curl_global_init(CURL_GLOBAL_DEFAULT);
-}
 
 bool webhook_check(const void *arg, struct err *e)
 {
@@ -59,7 +53,7 @@ static size_t on_head(char *p, size_t size, size_t n, void *arg)
         f->head_done = true;
     if (!f->head_done && str_istarts(line, STR("retry-after:")))
         f->retry_after_ms =
-            webhook_retry_after(str_from(line, strlen("retry-after:")), clock_real_ns() / 1000000000);
+            http_retry_after(str_from(line, strlen("retry-after:")), clock_real_ns() / 1000000000);
     return size * n;
 }
 
@@ -72,89 +66,18 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
     return f->reply_cut ? 0 : size * n;
 }
 
-/* The proxy for a URL, as Go's programs choose it: by the scheme, upper-case names too, never for this machine. "" for
- * none, so that libcurl does not choose by itself. */
-static const char *proxy_for(const char *url)
-{
-    struct str u = str_c(url);
-    const char *v = NULL;
-    if (webhook_is_loopback(u))
-        return "";
-    if (str_istarts(u, STR("https://"))) {
-        v = getenv("HTTPS_PROXY");
-        v = v && *v ? v : getenv("https_proxy");
-    } else {
-        v = getenv("HTTP_PROXY");
-        v = v && *v ? v : getenv("http_proxy");
-    }
-    return v ? v : "";
-}
-
-void webhook_set_url(struct flight *f, const char *url)
-{
-    curl_easy_setopt(f->easy, CURLOPT_URL, url);
-    curl_easy_setopt(f->easy, CURLOPT_PROXY, proxy_for(url));
-}
-
-static void prepare_tls(const struct webhook *w, CURL *c)
-{
-    if (w->conf->client_cert[0]) {
-        curl_easy_setopt(c, CURLOPT_SSLCERT, w->conf->client_cert);
-        curl_easy_setopt(c, CURLOPT_SSLKEY, w->conf->client_key);
-    }
-    if (w->ca.len > 0) {
-        struct curl_blob blob = {w->ca.p, w->ca.len, CURL_BLOB_NOCOPY};
-        curl_easy_setopt(c, CURLOPT_CAINFO_BLOB, &blob);
-        if (w->ca_path)
-            curl_easy_setopt(c, CURLOPT_CAPATH, w->ca_path);
-    }
-}
-
 CURL *webhook_prepare(struct webhook *w, struct flight *f)
 {
-    CURL *c = curl_easy_init();
+    CURL *c = http_handle(&w->trust, w->conf->client_cert, w->conf->client_key, f->error);
     if (!c)
         return NULL;
-    curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    curl_easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2); /* whatever openssl.cnf allows */
-    curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_easy_setopt(c, CURLOPT_TCP_KEEPALIVE, 1L);
-    curl_easy_setopt(c, CURLOPT_TCP_NODELAY, 1L);
-    curl_easy_setopt(c, CURLOPT_NOPROXY, w->no_proxy);
-    curl_easy_setopt(c, CURLOPT_ERRORBUFFER, f->error);
     curl_easy_setopt(c, CURLOPT_PRIVATE, f);
     curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_head);
     curl_easy_setopt(c, CURLOPT_HEADERDATA, f);
     curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(c, CURLOPT_WRITEDATA, f);
-#if LIBCURL_VERSION_NUM >= 0x075700
-    curl_easy_setopt(c, CURLOPT_QUICK_EXIT, 1L); /* a look-up of a name that hangs is not waited for */
-#endif
-    prepare_tls(w, c);
     webhook_watch_sockets(w, f, c);
     return c;
-}
-
-/* The certificates of certs-dir/CAs beside the system's. libcurl takes a blob instead of its file of certificates, but still
- * looks into its folder of them; where it has none, the file becomes part of the blob. */
-static void prepare_ca(struct webhook *w)
-{
-    if (w->conf->common.ca_pem.n == 0)
-        return;
-    const curl_version_info_data *v = curl_version_info(CURLVERSION_NOW);
-    buf_str(&w->ca, w->conf->common.ca_pem);
-    w->ca_path = v->capath;
-    FILE *f = v->capath || !v->cainfo ? NULL : fopen(v->cainfo, "re");
-    for (char *p; f && (p = buf_reserve(&w->ca, 65536));) {
-        size_t n = fread(p, 1, 65536, f);
-        if (n == 0)
-            break;
-        w->ca.len += n;
-    }
-    if (f)
-        (void)fclose(f);
 }
 
 static struct curl_slist *add_header(struct curl_slist *list, const char *line)
@@ -183,23 +106,18 @@ static void prepare_headers(struct webhook *w)
 
 void *webhook_open(const void *conf, const char *id, struct err *e)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    (void)pthread_once(&once, init_curl);
+    http_init();
     struct webhook *w = x_calloc(1, sizeof(*w));
     struct buf shown;
     w->conf = conf;
     w->id = x_strdup(id);
     w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    const char *no_proxy = getenv("NO_PROXY");
-    no_proxy = no_proxy && *no_proxy ? no_proxy : getenv("no_proxy");
-    w->no_proxy = x_strdup(no_proxy ? no_proxy : "");
-    buf_init(&w->ca, 8u << 20);
     buf_init(&shown, 64u << 10);
-    webhook_shown(str_c(w->conf->endpoint), &shown);
+    http_shown(str_c(w->conf->endpoint), &shown);
     w->shown = str_dupz(buf_view(&shown));
     buf_release(&shown);
     atomic_store(&w->hasten_ms, INT64_MAX);
-    prepare_ca(w);
+    http_trust_init(&w->trust, w->conf->common.ca_pem);
     prepare_headers(w);
     if (w->wake_fd < 0) {
         webhook_close(w);
@@ -249,9 +167,8 @@ void webhook_close(void *arg)
     free(w->socks);
     curl_slist_free_all(w->headers);
     curl_slist_free_all(w->bare_headers);
-    buf_release(&w->ca);
+    http_trust_release(&w->trust);
     free(w->id);
     free(w->shown);
-    free(w->no_proxy);
     free(w);
 }

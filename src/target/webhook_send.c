@@ -55,27 +55,6 @@ void webhook_wake(void *arg)
     (void)n; /* it cannot be so full that it is not readable */
 }
 
-/* What libcurl says went wrong, in words for the operator. */
-static void explain(const char *shown, const struct flight *f, CURLcode code, char *why, size_t why_n)
-{
-    const char *text = f->error[0] ? f->error : curl_easy_strerror(code);
-    const char *hint = "";
-    long error = 0;
-    (void)curl_easy_getinfo(f->easy, CURLINFO_OS_ERRNO, &error);
-    const char *after = code == CURLE_COULDNT_CONNECT && error ? strstr(text, " after ") : NULL;
-    if (after) { /* libcurl names host and port, then how long it took, but not why */
-        char system[64];
-        (void)snprintf(why, why_n, "%.60s: %.*s: %s", shown, (int)(after - text < 90 ? after - text : 90),
-                       text, strerror_r((int)error, system, sizeof(system)));
-        return;
-    }
-    if (code == CURLE_PEER_FAILED_VERIFICATION)
-        hint = "; put the certificate of its CA into certs-dir/CAs";
-    else if (code == CURLE_SSL_CERTPROBLEM)
-        hint = "; check client_cert and client_key";
-    (void)snprintf(why, why_n, "%.60s: %.90s%s", shown, text, hint);
-}
-
 static void set_times(struct webhook *w, struct flight *f, int64_t deadline_ms)
 {
     int64_t left = time_left(w, deadline_ms);
@@ -104,7 +83,7 @@ bool webhook_connect(void *arg, int64_t deadline_ms, struct err *e)
         return err_set(e, "libcurl gives no handle");
     }
     f->error[0] = 0;
-    webhook_set_url(f, w->conf->endpoint);
+    http_set_url(f->easy, w->conf->endpoint);
     set_times(w, f, until);
     curl_easy_setopt(f->easy, CURLOPT_CONNECT_ONLY, 1L);
     (void)curl_multi_add_handle(w->multi, f->easy);
@@ -117,7 +96,7 @@ bool webhook_connect(void *arg, int64_t deadline_ms, struct err *e)
         m = curl_multi_info_read(w->multi, &left);
     CURLcode code = m ? m->data.result : CURLE_OPERATION_TIMEDOUT;
     if (code != CURLE_OK)
-        explain(w->shown, f, code, e->text, sizeof(e->text));
+        http_explain(f->easy, w->shown, f->error, code, e->text, sizeof(e->text));
     (void)curl_multi_remove_handle(w->multi, f->easy);
     curl_easy_cleanup(f->easy);
     f->easy = easy;
@@ -184,12 +163,12 @@ static void set_headers(struct flight *f, struct curl_slist *all)
 /* False when libcurl does not take it. */
 static bool launch(struct webhook *w, struct flight *f, const char *url)
 {
-    bool home = !f->url || webhook_same_origin(str_c(f->url), str_c(w->conf->endpoint));
+    bool home = !f->url || http_same_origin(str_c(f->url), str_c(w->conf->endpoint));
     f->error[0] = 0;
     f->head_bytes = f->reply_bytes = 0;
     f->reply_cut = f->head_done = false;
     f->retry_after_ms = 0;
-    webhook_set_url(f, url);
+    http_set_url(f->easy, url);
     set_times(w, f, f->deadline_ms);
     set_headers(f, home ? w->headers : w->bare_headers);
     curl_easy_setopt(f->easy, CURLOPT_POST, 1L);
@@ -207,7 +186,7 @@ static void show_place(const char *location, char place[PLACE_MAX])
     struct buf b;
     buf_init(&b, 4096);
     if (location)
-        webhook_shown(str_c(location), &b);
+        http_shown(str_c(location), &b);
     (void)snprintf(place, PLACE_MAX, "%.*s", STR_FMT(buf_view(&b)));
     buf_release(&b);
 }
@@ -269,7 +248,7 @@ static void finish(struct webhook *w, struct flight *f, CURLcode code)
     if (code == CURLE_OK && !f->head_done)
         code = CURLE_RECV_ERROR;
     if (code != CURLE_OK && !(code == CURLE_WRITE_ERROR && f->reply_cut)) {
-        explain(shown, f, code, why, sizeof(why));
+        http_explain(f->easy, shown, f->error, code, why, sizeof(why));
         judge(f, SEND_RETRY, why, 0);
         return;
     }

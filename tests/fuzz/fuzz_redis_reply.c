@@ -32,7 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const struct redis_names names = {"host:6379", "_", "key", FORMAT_ACCESS};
     struct str in = str_n(data, size);
-    struct redis_address address;
+    struct target_address address;
     struct err e;
     char why[SEND_WHY];
     redis_explain(&names, in, why, sizeof(why));

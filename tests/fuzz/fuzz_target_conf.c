@@ -9,7 +9,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct str in = str_n(data, size);
-    struct redis_address at;
+    struct target_address at;
     struct err e;
     int64_t n;
     if (redis_parse_address(in, &at, &e))

@@ -3,6 +3,7 @@
  * What a webhook's receiver says: Retry-After, a place to go to; and the settings around it: durations, URLs, tokens. */
 #include "fuzz.h"
 
+#include "target/http.h"
 #include "target/webhook.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -11,20 +12,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct buf b;
     char why[SEND_WHY];
     int64_t ms;
-    int64_t wait = webhook_retry_after(in, 1769941230);
+    int64_t wait = http_retry_after(in, 1769941230);
     CHECK(wait >= 0 && wait <= 86400000);
     if (config_parse_duration(in, &ms))
         CHECK(ms >= 0);
-    (void)webhook_is_loopback(in);
+    (void)http_is_loopback(in);
     (void)str_cut(&rest, '\n', &first);
-    CHECK(webhook_same_origin(first, rest) == webhook_same_origin(rest, first));
+    CHECK(http_same_origin(first, rest) == http_same_origin(rest, first));
     buf_init(&b, size * 2 + 100);
-    webhook_shown(in, &b);
+    http_shown(in, &b);
     CHECK(!b.failed && (!config_is_url(in) || str_chr(buf_view(&b), '?') < 0));
     buf_reset(&b);
     (void)webhook_authorization(in, &b);
     CHECK(!b.failed);
-    (void)webhook_outcome(302, "http://h", in, "_", why, sizeof(why));
+    static const long statuses[] = {200, 302, 400, 401, 404, 407, 429, 500};
+    for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++)
+        (void)webhook_outcome(statuses[i], "http://h", in, "_", why, sizeof(why));
     buf_release(&b);
     return 0;
 }

@@ -17,6 +17,7 @@ struct visit { /* one connection */
     int fd;
     uint64_t published, size, sequencer; /* AMQP: publishes so far; body and number of the one at hand */
     size_t n;                            /* bytes of the request at hand */
+    uint64_t late;                       /* MQTT: waits for its acknowledgement; 0: none */
 };
 struct protocol {
     /* Bytes of the whole request that `in` begins with; 0: not whole yet. */
@@ -57,6 +58,9 @@ void receiver_start_kafka(struct receiver *r);
 void receiver_start_postgres(struct receiver *r);
 void receiver_start_mysql(struct receiver *r);
 void receiver_start_nats(struct receiver *r);
+void receiver_start_elastic(struct receiver *r);
+void receiver_start_mqtt(struct receiver *r);
+void receiver_start_nsq(struct receiver *r);
 void receiver_start_as(struct receiver *r, const struct protocol *p);
 void receiver_stop(struct receiver *r);
 unsigned receiver_requests(struct receiver *r);

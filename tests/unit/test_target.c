@@ -11,9 +11,13 @@
 #include "base/err.h"
 #include "receiver.h"
 #include "target/amqp.h"
+#include "target/elastic.h"
+#include "target/http.h"
 #include "target/kafka.h"
+#include "target/mqtt.h"
 #include "target/mysql.h"
 #include "target/nats.h"
+#include "target/nsq.h"
 #include "target/postgres.h"
 #include "target/redis.h"
 #include "target/webhook.h"
@@ -202,6 +206,29 @@ static const struct expected redis_cases[][3] = {
 };
 static const struct expected redis_hanging[] = REDIS_CASE("hang", SEND_RETRY, "in time");
 
+/* one request for all of them, and yet each has its own */
+static const struct expected elastic_items[] = {
+    {"ok-1", SEND_OK, ""},
+    {"busy", SEND_RETRY, "too busy"},
+    {"mapping", SEND_REJECT, "mapping does not take this record"},
+    {"readonly", SEND_RETRY, "index.blocks.read_only"},
+    {"closed", SEND_RETRY, "_open"},
+    {"gone", SEND_RETRY, "MINIO_NOTIFY_ELASTICSEARCH_INDEX_t"},
+    {"newer", SEND_OK, ""},
+    {"odd", SEND_RETRY, "something new"},
+    {"nostatus", SEND_RETRY, "something else"},
+    {"another", SEND_RETRY, "something else"},
+    {"both", SEND_RETRY, "and yet"},
+    {"slow", SEND_OK, ""},
+    {"ok-2", SEND_OK, ""},
+};
+#define ELASTIC_CASE(key, why) \
+    { \
+        {"ok-1", SEND_RETRY, why}, {key, SEND_RETRY, why}, \
+        { \
+            "ok-2", SEND_RETRY, why \
+        } \
+    }
 /* every event has its own confirm; what ends the connection is about those that were not confirmed before */
 #define AMQP_CUT(key, why) \
     { \
@@ -336,6 +363,68 @@ static struct instance nats_at(const struct receiver *r)
     setenv("MINIO_NOTIFY_NATS_SUBJECT_t", "events", 1);
     return instance_of(&target_nats);
 }
+static const struct expected elastic_cases[][3] = {
+    ELASTIC_CASE("half", ""),
+    ELASTIC_CASE("garbage", "https://"),
+    ELASTIC_CASE("close", "https://"),
+    ELASTIC_CASE("cuthead", ""),
+    ELASTIC_CASE("endless", "bytes"),
+    ELASTIC_CASE("endlesshead", ""),
+    ELASTIC_CASE("nojson", "as Elasticsearch does"),
+    ELASTIC_CASE("notes", "as Elasticsearch does"),
+    ELASTIC_CASE("empty", "as Elasticsearch does"),
+    ELASTIC_CASE("accepted", "as Elasticsearch does"),
+    ELASTIC_CASE("moved", "MINIO_NOTIFY_ELASTICSEARCH_URL_t"),
+    ELASTIC_CASE("login", "MINIO_NOTIFY_ELASTICSEARCH_USERNAME_t"),
+    ELASTIC_CASE("forbidden", "MINIO_NOTIFY_ELASTICSEARCH_USERNAME_t"),
+    ELASTIC_CASE("nothere", "MINIO_NOTIFY_ELASTICSEARCH_URL_t"),
+    ELASTIC_CASE("large", "max_content_length"),
+    ELASTIC_CASE("starting", "just starting"),
+    ELASTIC_CASE("full", "short of memory"),
+};
+static const struct expected elastic_hanging[] = ELASTIC_CASE("hang", "time");
+
+/* one OK for all of them, but for those that nsqd calls too large */
+static const struct expected nsq_cases[][3] = {
+    REDIS_CASE("ok", SEND_OK, ""),
+    REDIS_CASE("close", SEND_RETRY, "closed the connection"),
+    REDIS_CASE("half", SEND_RETRY, "closed the connection"),
+    REDIS_CASE("garbage", SEND_RETRY, "does not answer as nsqd does"),
+    REDIS_CASE("http", SEND_RETRY, "it speaks HTTP"),
+    REDIS_CASE("message", SEND_RETRY, "does not answer as nsqd does"),
+    REDIS_CASE("text", SEND_RETRY, "none of nsqd's"),
+    REDIS_CASE("beat", SEND_OK, ""),
+    REDIS_CASE("twice", SEND_OK, ""),
+    REDIS_CASE("topic", SEND_RETRY, "MINIO_NOTIFY_NSQ_TOPIC_t"),
+    REDIS_CASE("first", SEND_RETRY, "MINIO_NOTIFY_NSQ_AUTH_SECRET_t"),
+    REDIS_CASE("unauth", SEND_RETRY, "MINIO_NOTIFY_NSQ_TOPIC_t"),
+    REDIS_CASE("full", SEND_RETRY, "its disk"),
+    REDIS_CASE("odd", SEND_RETRY, "E_ODD something nobody"),
+    REDIS_CASE("limitless", SEND_RETRY, "--max-msg-size"),
+    REDIS_CASE("huge", SEND_RETRY, "--max-msg-size"),
+    {{"ok-1", SEND_OK, ""}, {"big-123456", SEND_REJECT, "--max-msg-size"}, {"ok-2", SEND_OK, ""}},
+    REDIS_CASE("few", SEND_OK, ""),
+};
+static const struct expected nsq_hanging[] = REDIS_CASE("hang", SEND_RETRY, "in time");
+
+static const struct expected mqtt_cases[] = {{"ok-1", SEND_OK, ""},
+                                             {"late-1", SEND_OK, ""},
+                                             {"ok-2", SEND_OK, ""},
+                                             {"late-2", SEND_OK, ""},
+                                             {"ok-3", SEND_OK, ""}};
+static const struct expected mqtt_cuts[][3] = {
+    AMQP_CUT("close", "closed the connection"),
+    AMQP_CUT("half", "closed the connection"),
+    AMQP_CUT("garbage", "does not answer as an MQTT broker does"),
+    AMQP_CUT("http", "it speaks HTTP"),
+    AMQP_CUT("future", "never sent"),
+    AMQP_CUT("zero", "never sent"),
+    AMQP_CUT("other", "never sent"),
+    AMQP_CUT("again", "welcomes twice"),
+    AMQP_CUT("pong", "never sent"),
+};
+static const struct expected mqtt_twice[] = {
+    {"ok-1", SEND_OK, ""}, {"twice", SEND_OK, ""}, {"ok-2", SEND_RETRY, "never sent"}};
 
 static void webhook_cases_run(struct instance *in)
 {
@@ -383,6 +472,31 @@ static void kafka_cases_run(struct instance *in)
     kafka_case(in, kafka_hanging, COUNT_OF(kafka_hanging), 400);
     for (size_t i = 0; i < COUNT_OF(kafka_alone); i++)
         kafka_case(in, &kafka_alone[i], 1, 10000);
+}
+
+static void elastic_cases_run(struct instance *in)
+{
+    expect(in, elastic_items, COUNT_OF(elastic_items), 10000);
+    for (size_t i = 0; i < COUNT_OF(elastic_cases); i++)
+        expect(in, elastic_cases[i], COUNT_OF(elastic_cases[i]), 10000);
+    expect(in, elastic_hanging, COUNT_OF(elastic_hanging), 400);
+}
+
+static void nsq_cases_run(struct instance *in)
+{
+    for (size_t i = 0; i < COUNT_OF(nsq_cases); i++)
+        expect(in, nsq_cases[i], COUNT_OF(nsq_cases[i]), 10000);
+    expect(in, nsq_hanging, COUNT_OF(nsq_hanging), 400);
+}
+
+static void mqtt_cases_run(struct instance *in)
+{
+    expect(in, mqtt_cases, COUNT_OF(mqtt_cases), 10000);
+    for (size_t i = 0; i < COUNT_OF(mqtt_cuts); i++)
+        expect(in, mqtt_cuts[i], COUNT_OF(mqtt_cuts[i]), 10000);
+    expect(in, mqtt_twice, COUNT_OF(mqtt_twice), 10000);
+    expect(in, amqp_hanging, COUNT_OF(amqp_hanging), 400);
+    expect(in, amqp_deaf, COUNT_OF(amqp_deaf), 400);
 }
 
 static struct instance webhook_at(const struct receiver *r)
@@ -438,6 +552,35 @@ static struct instance mysql_at(const struct receiver *r)
     return instance_of(&target_mysql);
 }
 
+static struct instance elastic_at(const struct receiver *r)
+{
+    char url[64];
+    (void)snprintf(url, sizeof(url), "http://127.0.0.1:%u", r->port);
+    setenv("MINIO_NOTIFY_ELASTICSEARCH_URL_t", url, 1);
+    setenv("MINIO_NOTIFY_ELASTICSEARCH_INDEX_t", "events", 1);
+    setenv("MINIO_NOTIFY_ELASTICSEARCH_FORMAT_t", "namespace", 1);
+    return instance_of(&target_elasticsearch);
+}
+
+static struct instance nsq_at(const struct receiver *r)
+{
+    char address[32];
+    (void)snprintf(address, sizeof(address), "127.0.0.1:%u", r->port);
+    setenv("MINIO_NOTIFY_NSQ_NSQD_ADDRESS_t", address, 1);
+    setenv("MINIO_NOTIFY_NSQ_TOPIC_t", "minio", 1);
+    return instance_of(&target_nsq);
+}
+
+static struct instance mqtt_at(const struct receiver *r)
+{
+    char url[64];
+    (void)snprintf(url, sizeof(url), "tcp://127.0.0.1:%u", r->port);
+    setenv("MINIO_NOTIFY_MQTT_BROKER_t", url, 1);
+    setenv("MINIO_NOTIFY_MQTT_TOPIC_t", "minio", 1);
+    setenv("MINIO_NOTIFY_MQTT_QOS_t", "1", 1);
+    return instance_of(&target_mqtt);
+}
+
 /* Of each kind: its receiver, an instance that sends there, and what has to become of what that answers. */
 static const struct rig {
     const struct target_type *type;
@@ -446,12 +589,15 @@ static const struct rig {
     void (*run)(struct instance *in);
     unsigned login; /* requests of a connect */
 } rigs[] = {{&target_amqp, receiver_start_amqp, amqp_at, amqp_cases_run, 7},
+            {&target_mqtt, receiver_start_mqtt, mqtt_at, mqtt_cases_run, 1},
+            {&target_nsq, receiver_start_nsq, nsq_at, nsq_cases_run, 2},
             {&target_webhook, receiver_start, webhook_at, webhook_cases_run, 0},
             {&target_redis, receiver_start_redis, redis_at, redis_cases_run, 2},
             {&target_kafka, receiver_start_kafka, kafka_at, kafka_cases_run, 2},
             {&target_postgres, receiver_start_postgres, postgres_at, postgres_cases_run, 4},
             {&target_mysql, receiver_start_mysql, mysql_at, mysql_cases_run, 6},
-            {&target_nats, receiver_start_nats, nats_at, nats_cases_run, 2}};
+            {&target_nats, receiver_start_nats, nats_at, nats_cases_run, 2},
+            {&target_elasticsearch, receiver_start_elastic, elastic_at, elastic_cases_run, 1}};
 
 static const struct rig *rig_of(const struct target_type *type)
 {
@@ -783,7 +929,7 @@ static void test_retry_after(void **state)
                  {"Sun, 01 Feb 2026 10:20:20 GMT", 0},
                  {"Sun, 01 Feb 2099 10:20:20 GMT", 86400000}};
     for (size_t i = 0; i < COUNT_OF(cases); i++)
-        assert_int_equal(webhook_retry_after(str_c(cases[i].text), 1769941230), cases[i].want);
+        assert_int_equal(http_retry_after(str_c(cases[i].text), 1769941230), cases[i].want);
 }
 
 static void test_outcomes(void **state)
@@ -817,21 +963,21 @@ static void test_urls(void **state)
     for (size_t i = 0; i < COUNT_OF(shown); i++) {
         struct buf b;
         buf_init(&b, 100);
-        webhook_shown(str_c(shown[i][0]), &b);
+        http_shown(str_c(shown[i][0]), &b);
         assert_true(str_eq_c(buf_view(&b), shown[i][1]));
         buf_release(&b);
     }
-    assert_true(webhook_same_origin(STR("http://H/a"), STR("HTTP://h:80/b")));
-    assert_true(webhook_same_origin(STR("https://u:p@h/a"), STR("https://h:443")));
-    assert_false(webhook_same_origin(STR("https://h/"), STR("http://h/")));
-    assert_false(webhook_same_origin(STR("http://h/"), STR("http://h:81/")));
-    assert_false(webhook_same_origin(STR("http://h/"), STR("http://h.evil/")));
-    assert_true(webhook_is_loopback(STR("http://localhost:1/")));
-    assert_true(webhook_is_loopback(STR("http://127.1.2.3/")));
-    assert_true(webhook_is_loopback(STR("https://[::1]/")));
-    assert_false(webhook_is_loopback(STR("http://127.example.com/")));
-    assert_false(webhook_is_loopback(STR("http://10.0.0.1/")));
-    assert_false(webhook_is_loopback(STR("http://127.0.0.1.evil/")));
+    assert_true(http_same_origin(STR("http://H/a"), STR("HTTP://h:80/b")));
+    assert_true(http_same_origin(STR("https://u:p@h/a"), STR("https://h:443")));
+    assert_false(http_same_origin(STR("https://h/"), STR("http://h/")));
+    assert_false(http_same_origin(STR("http://h/"), STR("http://h:81/")));
+    assert_false(http_same_origin(STR("http://h/"), STR("http://h.evil/")));
+    assert_true(http_is_loopback(STR("http://localhost:1/")));
+    assert_true(http_is_loopback(STR("http://127.1.2.3/")));
+    assert_true(http_is_loopback(STR("https://[::1]/")));
+    assert_false(http_is_loopback(STR("http://127.example.com/")));
+    assert_false(http_is_loopback(STR("http://10.0.0.1/")));
+    assert_false(http_is_loopback(STR("http://127.0.0.1.evil/")));
 }
 
 int main(void)

@@ -57,7 +57,7 @@ static void test_addresses(void **state)
         "",          ":6379",   "h:",   "h:0",    "h:65536", "h:x",    "::1",
         "a:b:c",     "[::1",    "[]:1", "[::1]x", "[::1]:",  "h h",    "h:1 ",
         "redis://h", "u:p@h:1", "h/0",  "h\n",    "h:-1",    "h:0x10", "tcp(h:1)"};
-    struct redis_address a;
+    struct target_address a;
     struct err e;
     for (size_t i = 0; i < COUNT_OF(good); i++) {
         assert_true(redis_parse_address(str_c(good[i].text), &a, &e));

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * NSQ's row in the table of targets, and its keys. */
+#include "target/keys.h"
+#include "target/nsq_impl.h"
+
+#define KEY(member) offsetof(struct nsq_conf, member)
+static const struct config_alias aliases[] = {{"tls_enable", "tls", NULL}, {NULL, NULL, NULL}};
+static const struct config_key keys[] = {
+    {.name = "nsqd_address",
+     .type = CONFIG_STRING,
+     .flags = CONFIG_REQUIRED,
+     .offset = KEY(nsqd_address),
+     .help_type = "address",
+     .help = "NSQ server address e.g. '127.0.0.1:4150'"},
+    {.name = "topic",
+     .type = CONFIG_STRING,
+     .flags = CONFIG_REQUIRED,
+     .offset = KEY(topic),
+     .help = "NSQ topic"},
+    {.name = "tls",
+     .type = CONFIG_ONOFF,
+     .offset = KEY(tls),
+     .fallback = "off",
+     .help = "set to 'on' to enable TLS"},
+    {.name = "tls_skip_verify",
+     .type = CONFIG_ONOFF,
+     .offset = KEY(tls_skip_verify),
+     .fallback = "off",
+     .help = "trust server TLS without verification, defaults to \"on\" (verify)",
+     .note = "off by default: the certificate is verified"},
+    TARGET_KEY_QUEUE_DIR,
+    TARGET_KEY_QUEUE_LIMIT,
+    TARGET_KEY_COMMENT,
+    {.name = "auth_secret",
+     .type = CONFIG_STRING,
+     .flags = CONFIG_OURS | CONFIG_SECRET,
+     .offset = KEY(auth_secret),
+     .help = "secret for AUTH, where nsqd asks for one"},
+    {.name = "client_cert",
+     .type = CONFIG_PATH,
+     .flags = CONFIG_OURS,
+     .offset = KEY(client_cert),
+     .help = "client certificate for mTLS, PEM"},
+    {.name = "client_key",
+     .type = CONFIG_PATH,
+     .flags = CONFIG_OURS,
+     .offset = KEY(client_key),
+     .help = "its private key, PEM"},
+    TARGET_KEY_QUEUE_FULL,
+    TARGET_KEY_DEAD_LETTER_LIMIT,
+    {.name = NULL},
+};
+
+const struct target_type target_nsq = {
+    .name = "nsq",
+    .subsys = "notify_nsq",
+    .keys = keys,
+    .help = "publish bucket notifications to NSQ endpoints",
+    .help_order = "nsqd_address topic tls tls_skip_verify queue_dir queue_limit comment",
+    .aliases = aliases,
+    .conf_size = sizeof(struct nsq_conf),
+    .max_batch = NSQ_MAX_BATCH,
+    .whole_batch = true,
+    .check = nsq_check,
+    .open = nsq_open,
+    .connect = nsq_connect,
+    .send = nsq_send,
+    .idle = nsq_idle,
+    .hasten = nsq_hasten,
+    .disconnect = nsq_disconnect,
+    .close = nsq_close,
+};
