@@ -92,7 +92,7 @@ static void environment_page(FILE *f)
                 "Targets of events:\n",
                 f);
     for (size_t i = 0; i < subsys_table()->n; i++)
-        if (subsys_table()->v[i].type && subsys_table()->v[i].conf_size)
+        if (subsys_table()->v[i].type)
             (void)fprintf(f, "  see 'belfry help %s'\n", subsys_table()->v[i].name);
 }
 
@@ -141,9 +141,6 @@ static void subsys_page(FILE *f, const struct config_subsys *s)
     const struct config_key **keys;
     arena_init(&a);
     (void)fprintf(f, "%s: %s\n\n", s->name, s->help);
-    if (s->type && s->conf_size == 0)
-        (void)fputs("Targets of this kind are not built into this server yet: they cannot be enabled.\n\n",
-                    f);
     if (s->type)
         (void)fprintf(
             f,
@@ -187,10 +184,7 @@ static void markdown_subsys(FILE *f, const struct config_subsys *s)
     struct arena a;
     const struct config_key **keys;
     arena_init(&a);
-    (void)fprintf(f, "\n## %s\n\n%s%s.\n", s->name, s->help,
-                  s->conf_size
-                      ? ""
-                      : ". Not built into this server yet: settings are kept, a target cannot be enabled");
+    (void)fprintf(f, "\n## %s\n\n%s.\n", s->name, s->help);
     if (s->type)
         (void)fprintf(f, "\nARN: `arn:minio:sqs:REGION:ID:%s`. Variables: `MINIO_", s->type);
     else

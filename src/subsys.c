@@ -66,11 +66,12 @@ static const char *const order[] = {
 static struct config_subsys all[TARGETS + 1];
 static const struct config_table table = {all, TARGETS + 1};
 
-static const struct target_type *find(const struct target_type *const *types, const char *subsys)
+static const struct target_type *find(const char *subsys)
 {
-    while (*types && strcmp((*types)->subsys, subsys) != 0)
-        types++;
-    return *types;
+    const struct target_type *const *t = target_types;
+    while (strcmp((*t)->subsys, subsys) != 0)
+        t++;
+    return *t;
 }
 
 #define QUEUE_DIR_MS 3000
@@ -87,17 +88,14 @@ static bool prepare(const void *conf, struct err *e)
 static void make(void)
 {
     for (size_t i = 0; i < TARGETS; i++) {
-        const struct target_type *built = find(target_types, order[i]);
-        const struct target_type *named = find(target_types_unbuilt, order[i]);
-        const struct target_type *t = built ? built : named;
-        const struct target_type *words = t->help || !named ? t : named;
+        const struct target_type *t = find(order[i]);
         all[i] = (struct config_subsys){
             .name = t->subsys,
-            .alias = words->alias,
-            .help = words->help,
+            .alias = t->alias,
+            .help = t->help,
             .keys = t->keys,
-            .help_order = words->help_order,
-            .aliases = words->aliases,
+            .help_order = t->help_order,
+            .aliases = t->aliases,
             .type = t->name,
             .conf_size = t->conf_size,
             .check = t->check,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Variables that somebody set for this server and that nothing in it reads: a kind of target that is not built, a
- * feature of MinIO's that is not here, a name that is misspelt. Saying nothing would let them believe it works. */
+ * Variables that somebody set for this server and that nothing in it reads: a feature of MinIO's that is not
+ * here, a name that is misspelt. Saying nothing would let them believe it works. */
 #ifndef BELFRY_UNREAD_H
 #define BELFRY_UNREAD_H
 

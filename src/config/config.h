@@ -65,7 +65,7 @@ struct config_subsys {
     const struct config_alias *aliases; /* ends with a row without a name; NULL: none */
     const char *
         type; /* "webhook": it has targets, each with `enable`, and this is the last part of their ARN; NULL: none */
-    size_t conf_size;                               /* 0: not built into this server, cannot be enabled */
+    size_t conf_size;
     bool (*check)(const void *conf, struct err *e); /* pure; NULL: none */
     /* Makes what the settings name on this machine, when they are changed: a folder. A change that names what cannot be made
      * is refused. NULL: nothing. */

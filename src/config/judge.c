@@ -59,10 +59,6 @@ static enum config_result judge_one(const struct config_subsys *s, const struct 
         return CONFIG_REFUSED;
     if (!on)
         return CONFIG_OK;
-    if (s->conf_size == 0) {
-        (void)err_set(why, "'%s' is not built into this server: its targets cannot be enabled", s->name);
-        return CONFIG_REFUSED;
-    }
     return required_ok(s, st, id, a, why) ? whole_ok(s, st, id, a, why) : CONFIG_REFUSED;
 }
 

@@ -31,7 +31,7 @@ static bool split_port(struct str text, struct str *host, struct str *port)
 static bool host_ok(struct str host)
 {
     for (size_t i = 0; i < host.n; i++)
-        if ((unsigned char)host.p[i] <= ' ' || host.p[i] == 0x7f || memchr("/@?#[]", host.p[i], 6))
+        if ((unsigned char)host.p[i] <= ' ' || host.p[i] == 0x7f || memchr("/@?#[],\\", host.p[i], 8))
             return false;
     return host.n > 0 && host.n < sizeof(((struct target_address *)0)->host);
 }

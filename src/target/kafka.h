@@ -5,6 +5,7 @@
 #ifndef BELFRY_TARGET_KAFKA_H
 #define BELFRY_TARGET_KAFKA_H
 
+#include "target/address.h"
 #include "target/target.h"
 
 enum kafka_sasl { KAFKA_SASL_PLAIN, KAFKA_SASL_SHA256, KAFKA_SASL_SHA512 };
@@ -28,11 +29,8 @@ extern const struct target_type target_kafka;
 #define KAFKA_BROKERS_MAX 32
 #define KAFKA_EVENT_MAX   (1u << 20) /* bytes of a message's value */
 
-struct kafka_broker {
-    char host[256], port[6], shown[264]; /* shown: as it stands in messages, host:port */
-};
 struct kafka_brokers {
-    struct kafka_broker v[KAFKA_BROKERS_MAX];
+    struct target_address v[KAFKA_BROKERS_MAX];
     unsigned n;
 };
 /* "host:port,host,[IPv6]:port"; blanks around each are ignored, the port is 9092 where none is named. False and err. */

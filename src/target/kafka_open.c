@@ -174,7 +174,7 @@ void kafka_hasten(void *arg, int64_t deadline_ms)
 static bool reach(struct kafka *k, const struct patience *p, struct err *e)
 {
     for (unsigned i = 0; i < k->brokers.n; i++) {
-        const struct kafka_broker *b = &k->brokers.v[i];
+        const struct target_address *b = &k->brokers.v[i];
         int64_t left = patience_left(p);
         struct patience share = {clock_mono_ms() + left / (k->brokers.n - i), p->hasten_ms};
         struct err why = {0};

@@ -9,52 +9,9 @@
 
 /* --- settings ----------------------------------------------------------------------------------------------------- */
 
-static bool split_port(struct str text, struct str *host, struct str *port)
-{
-    struct str rest;
-    *port = STR("9092");
-    if (text.n > 0 && text.p[0] == '[') {
-        ptrdiff_t end = str_chr(text, ']');
-        if (end < 0)
-            return false;
-        *host = str_n(text.p + 1, (size_t)end - 1);
-        rest = str_from(text, (size_t)end + 1);
-    } else {
-        ptrdiff_t colon = str_chr(text, ':');
-        *host = colon < 0 ? text : str_head(text, (size_t)colon);
-        rest = str_from(text, host->n);
-    }
-    if (rest.n == 0)
-        return true;
-    *port = str_from(rest, 1);
-    return rest.p[0] == ':';
-}
-
-static bool host_ok(struct str host)
-{
-    for (size_t i = 0; i < host.n; i++)
-        if ((unsigned char)host.p[i] <= ' ' || host.p[i] == 0x7f || memchr("/@?#[]\\", host.p[i], 7))
-            return false;
-    return host.n > 0 && host.n < sizeof(((struct kafka_broker *)0)->host);
-}
-
-static bool parse_broker(struct str text, struct kafka_broker *out)
-{
-    struct str host, port;
-    uint64_t number;
-    if (!split_port(text, &host, &port) || !host_ok(host) || !str_to_u64(port, &number) || number == 0 ||
-        number > 65535)
-        return false;
-    bool v6 = str_chr(host, ':') >= 0;
-    (void)snprintf(out->host, sizeof(out->host), "%.*s", STR_FMT(host));
-    (void)snprintf(out->port, sizeof(out->port), "%u", (unsigned)number);
-    (void)snprintf(out->shown, sizeof(out->shown), "%s%.*s%s:%u", v6 ? "[" : "", STR_FMT(host), v6 ? "]" : "",
-                   (unsigned)number);
-    return true;
-}
-
 bool kafka_parse_brokers(struct str text, struct kafka_brokers *out, struct err *e)
 {
+    static const struct address_words words = {"brokers", "9092", "localhost:9092", ""};
     struct str one;
     out->n = 0;
     /* What is refused is not shown: a password may stand in it. */
@@ -68,7 +25,7 @@ bool kafka_parse_brokers(struct str text, struct kafka_brokers *out, struct err 
         if (out->n == KAFKA_BROKERS_MAX)
             return err_set(e, "brokers names more than %d; some of a cluster's are enough",
                            KAFKA_BROKERS_MAX);
-        if (!parse_broker(one, &out->v[out->n++]))
+        if (!target_address_parse(one, &words, &out->v[out->n++], e))
             return err_set(e,
                            "brokers must be a list such as localhost:9092,localhost:9093 or [::1]:9092; "
                            "number %u of it is not",

@@ -5,6 +5,7 @@
 #ifndef BELFRY_TARGET_NATS_H
 #define BELFRY_TARGET_NATS_H
 
+#include "target/address.h"
 #include "target/target.h"
 
 struct nats_conf {
@@ -21,12 +22,8 @@ extern const struct target_type target_nats;
 #define NATS_MAX_BATCH 256
 #define NATS_EVENT_MAX (8u << 20)
 
-/* An address taken apart; shown: as it stands in messages, host:port. */
-struct nats_address {
-    char host[256], port[6], shown[264];
-};
-/* host, host:port, [IPv6] or [IPv6]:port; the port is 4222 where none is named. False and err. */
-bool nats_parse_address(struct str text, struct nats_address *out, struct err *e);
+/* The port is 4222 where none is named. False and err. */
+bool nats_parse_address(struct str text, struct target_address *out, struct err *e);
 
 /* Is it a subject that can be published to: words between dots, none empty, without blanks and wildcards? */
 bool nats_subject_ok(struct str subject, struct err *e);

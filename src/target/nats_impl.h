@@ -80,7 +80,7 @@ struct nats_link {
 struct nats {
     const struct nats_conf *conf;
     char *id;
-    struct nats_address address;
+    struct target_address address;
     struct nats_names names;
     enum nats_mode mode;
     unsigned max_out; /* NATS Streaming: acks that may be awaited */

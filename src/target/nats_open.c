@@ -32,7 +32,7 @@ static bool check_modes(const struct nats_conf *c, struct err *e)
 bool nats_check(const void *arg, struct err *e)
 {
     const struct nats_conf *c = arg;
-    struct nats_address address;
+    struct target_address address;
     if (!nats_parse_address(str_c(c->address), &address, e) || !nats_subject_ok(str_c(c->subject), e))
         return false;
     if (!c->username[0] != !c->password[0])

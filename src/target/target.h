@@ -109,10 +109,8 @@ struct target_type {
 #define TARGET_HELP_QUEUE_FULL        "at queue_limit: drop the new event, or reject the write it is about"
 #define TARGET_HELP_DEAD_LETTER_LIMIT "most events kept that the receiver refused for good; 0: 100000"
 
-/* Every kind of target that is built in, in the guide's order; ends with NULL. */
+/* Every kind of target, in the guide's order; ends with NULL. */
 extern const struct target_type *const target_types[];
-/* Kinds of which only names, keys and help are here. A kind may be in both; then this one is not used. */
-extern const struct target_type *const target_types_unbuilt[];
 const struct target_type *target_type_find(struct str name);
 
 /* Appends the envelope of webhook and the brokers: {"EventName":...,"Key":"bucket/raw key","Records":[record]}

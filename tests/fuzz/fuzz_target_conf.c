@@ -14,10 +14,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int64_t n;
     if (redis_parse_address(in, &at, &e))
         CHECK(strlen(at.host) > 0 && strlen(at.port) > 0 && strlen(at.shown) > strlen(at.host));
-    struct nats_address nats;
     char key[NATS_KEY_MAX], why[SEND_WHY];
-    if (nats_parse_address(in, &nats, &e))
-        CHECK(strlen(nats.host) > 0 && strlen(nats.port) > 0 && strlen(nats.shown) > strlen(nats.host));
+    if (nats_parse_address(in, &at, &e))
+        CHECK(strlen(at.host) > 0 && strlen(at.port) > 0 && strlen(at.shown) > strlen(at.host));
     if (nats_subject_ok(in, &e))
         CHECK(in.n > 0 && str_chr(in, ' ') < 0 && in.p[0] != '.');
     if (nats_public_key(in, key, &e))

@@ -164,12 +164,12 @@ def test_bad_variables(tmp_path, env, word):
 
 def test_variables_that_nothing_reads(make_server, receiver):
     """What is set in vain is named, once, and nothing that is read."""
-    server = make_server(env={**webhook_env(receiver, "a_b"), "MINIO_NOTIFY_NSQ_ENABLE_x": "on", "MINIO_KMS_SECRET_KEY": "k:1",
+    server = make_server(env={**webhook_env(receiver, "a_b"), "MINIO_NOTIFY_PULSAR_ENABLE_x": "on", "MINIO_KMS_SECRET_KEY": "k:1",
                               "MINIO_NOTIFY_WEBHOOK_ENDPIONT_a_b": "http://x", "MINIO_BROWSER": ""}).start()
     lines = [line for line in server.log().splitlines() if "nothing in this version reads" in line]
     assert len(lines) == 1 and "WARN" in lines[0], server.log()
     names = lines[0].split("reads it: ")[1].split(";")[0]
-    assert sorted(names.split(", ")) == ["MINIO_KMS_SECRET_KEY", "MINIO_NOTIFY_NSQ_ENABLE_x", "MINIO_NOTIFY_WEBHOOK_ENDPIONT_a_b"]
+    assert sorted(names.split(", ")) == ["MINIO_KMS_SECRET_KEY", "MINIO_NOTIFY_PULSAR_ENABLE_x", "MINIO_NOTIFY_WEBHOOK_ENDPIONT_a_b"]
 
 
 # -- the start -------------------------------------------------------------------------------------

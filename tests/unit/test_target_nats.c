@@ -25,7 +25,7 @@ static void test_addresses(void **state)
     static const char *const bad[] = {"",    ":4222", "h:",      "h:0", "h:65536",  "h:x",
                                       "::1", "[::1",  "[]:1",    "h h", "nats://h", "u:p@h:1",
                                       "h/0", "h\n",   "a:1,b:2", "a,b", "[::1]x"};
-    struct nats_address a;
+    struct target_address a;
     struct err e;
     for (size_t i = 0; i < COUNT_OF(good); i++) {
         assert_true(nats_parse_address(str_c(good[i].text), &a, &e));
