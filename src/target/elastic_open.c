@@ -10,6 +10,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+#define USER_AGENT "User-Agent: Belfry/" BELFRY_VERSION
+
 bool elastic_check(const void *arg, struct err *e)
 {
     const struct elastic_conf *c = arg;
@@ -37,8 +39,7 @@ static struct curl_slist *add(struct curl_slist *list, const char *line)
 
 static struct curl_slist *headers(const struct elastic_conf *c, const char *type)
 {
-    static const char *const lines[] = {"User-Agent: Belfry/" BELFRY_VERSION, "Accept: application/json",
-                                        "Expect:"};
+    static const char *const lines[] = {USER_AGENT, "Accept: application/json", "Expect:"};
     struct curl_slist *list = add(NULL, type);
     struct buf key;
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)

@@ -12,11 +12,26 @@ from support.brokers import Broker
 from support.certs import Authority
 from support.receiver import Receiver, webhook_env
 from support.server import Server, binary
+from xdist.scheduler import LoadScopeScheduling
 
 _numbers = itertools.count()
 # Modules that take longest, the longest first: they begin before all others, so that none is left alone at the end.
 LONGEST = ("test_redis_faults", "test_events_delivery", "test_config_mc", "test_s3_multipart_more", "test_clients_awscli",
            "test_events_webhook", "test_admin_config", "test_redis", "test_listen_history", "test_storage", "test_server")
+# Kinds whose broker starts slowly: all modules of one run one after the other in one process, and share it.
+HEAVY = ("elasticsearch",)
+
+
+class _Scopes(LoadScopeScheduling):
+    """What runs together, in order: a module, or the modules of a heavy kind."""
+
+    def _split_scope(self, nodeid):
+        module = super()._split_scope(nodeid)
+        return next((kind for kind in HEAVY if kind in module), module)
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return _Scopes(config, log) if config.getvalue("dist") == "loadscope" else None
 
 
 def pytest_collection_modifyitems(items):
@@ -45,10 +60,8 @@ def server(module_dir):
     s.stop()
 
 
-@pytest.fixture(scope="module")
-def start_broker():
-    """Real brokers, shared by the tests of a module: start_broker("nats", AUTH="token") starts it the first time it is asked
-    for, later gives the same one; one that a test has stopped or killed is started again."""
+@contextlib.contextmanager
+def _brokers():
     with contextlib.ExitStack() as stack:
         # Short, for a socket lies in it, and to be reached by ordinary users.
         folder = tempfile.mkdtemp(prefix="belfry-b", dir="/tmp")
@@ -62,9 +75,25 @@ def start_broker():
                 made[known] = stack.enter_context(Broker(name, f"{folder}/{len(made)}", **settings))
             elif made[known].pid is None:
                 made[known].start()
+            made[known].thaw()
             return made[known]
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def _start_heavy():
+    with _brokers() as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def start_broker(_start_heavy):
+    """Real brokers, shared by the tests of a module (those of HEAVY: of all modules of their kind): start_broker("nats",
+    AUTH="token") starts it the first time it is asked for, later gives the same one; one that a test has stopped, killed or
+    left frozen is up again."""
+    with _brokers() as start:
+        yield lambda name, **settings: (_start_heavy if name in HEAVY else start)(name, **settings)
 
 
 @pytest.fixture

@@ -2,10 +2,11 @@
 """Elasticsearch away, killed, frozen, without its index, or with one that takes nothing: nothing is lost."""
 import re
 import threading
+import time
 import uuid
 
 import pytest
-from support.delivery import assert_in_order
+from support.delivery import Writers, assert_in_order
 from support.elastic import Elastic, Stand, elastic_env
 from support.receiver import CLOSE_MID_BODY, CLOSE_UNANSWERED, GARBAGE, Answer
 from support.s3raw import arn, rule
@@ -47,37 +48,35 @@ def assert_mirror(server, elastic, index, deadline=60):
     wait_for(lambda: {k: r["s3"]["object"].get("eTag") for k, r in elastic.mirror(index).items()} == objects, deadline, "the mirror")
 
 
-def test_away_and_killed_under_load(make_server, elastic, index):
-    """Not there at the start, then killed within batches; Belfry is killed, too."""
-    server = make_server(env=elastic_env(elastic, index=index))     # its port is not one that the broker leaves
-    elastic.broker.stop()
-    server.start()
-    s3 = notify(server)
-    put_many(server, 60)
-    said(server, "offline: .*Connection refused")
-    elastic.broker.start()
-    over = threading.Event()
-
-    def writer():
-        i = 0
-        with server.raw() as c:
-            while not over.is_set() and i < 3000:
-                if i % 5 == 4:
-                    assert s3.delete("events", f"w{i % 7}", conn=c).status == 204
-                else:
-                    assert s3.put("events", f"w{i % 7}", b"%d" % i, conn=c).status == 200
-                i += 1
-
-    thread = threading.Thread(target=writer)
-    thread.start()
-    wait_for(lambda: elastic.count(index) > 10, 60, "the first events")
-    elastic.broker.kill()
-    elastic.broker.start()
-    over.set()
-    thread.join()
+def test_killed_under_load(make_server, elastic, index):
+    """Elasticsearch is killed within batches and comes back; then Belfry."""
+    server = make_server(env=elastic_env(elastic, index=index)).start()
+    notify(server)
+    with Writers(server):
+        wait_for(lambda: elastic.count(index) > 10, 60, "the first events")
+        elastic.broker.kill()
+        said(server, "offline: ")
+        elastic.broker.start()
     server.kill()
     server.start()
     assert_mirror(server, elastic, index)
+
+
+@pytest.mark.long
+def test_away_for_a_minute_under_load(make_server, elastic, index):
+    """Not there at the start, nor for a minute of writing."""
+    server = make_server(env=elastic_env(elastic, index=index))     # its port is not one that the broker leaves
+    elastic.broker.stop()
+    server.start()
+    notify(server)
+    put_many(server, 60)
+    said(server, "offline: .*Connection refused")
+    over = time.monotonic() + 60
+    with Writers(server) as writers:
+        wait_for(lambda: time.monotonic() > over, 70, "a minute")
+        elastic.broker.start()
+    assert writers.total > 100
+    assert_mirror(server, elastic, index, 120)
 
 
 def test_the_journal_has_each_event_once(make_server, elastic, index):

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 from support.admin import Admin
-from support.delivery import assert_in_order
+from support.delivery import Writers, assert_in_order
 from support.kafka import Topic, kafka_env
 from support.s3raw import arn, rule
 from support.wait import wait_for
@@ -39,35 +39,6 @@ def put_many(server, n, keys=10, begin=0):
 
 def said(server, text, deadline=20):
     wait_for(lambda: re.search(text, server.log()), deadline, f"'{text}' in the log")
-
-
-class Writers:
-    """Put and delete a few keys each, side by side, until they are told to stop."""
-
-    def __init__(self, server, n=4):
-        self.server, self.over, self.counts = server, threading.Event(), []
-        self.threads = [threading.Thread(target=self._run, args=(i,)) for i in range(n)]
-
-    def _run(self, number):
-        i, s3 = 0, self.server.s3
-        with self.server.raw() as c:
-            while not self.over.is_set():
-                key = f"w{number}-{i % 6}"
-                reply = s3.delete("events", key, conn=c) if i % 5 == 4 else s3.put("events", key, b"%d" % i, conn=c)
-                assert reply.status in (200, 204)
-                i += 1
-        self.counts.append(i)
-
-    def __enter__(self):
-        for t in self.threads:
-            t.start()
-        return self
-
-    def __exit__(self, *exc):
-        self.over.set()
-        for t in self.threads:
-            t.join()
-        self.total = sum(self.counts)
 
 
 def test_away_at_the_start(make_server, kafka):

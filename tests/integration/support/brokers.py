@@ -73,7 +73,7 @@ class Broker:
         self.name, self.directory = name, str(directory)
         self.port = port or free_ports(PORTS)
         self.settings = {k: str(v) for k, v in settings.items()}
-        self.pid = None
+        self.pid, self.frozen = None, False
 
     def __enter__(self):
         return self.start()
@@ -96,6 +96,7 @@ class Broker:
     def stop(self):
         """In good order; what it was asked to keep is kept."""
         if self.pid is not None:
+            self.thaw()
             self.pid = None
             self._run("stop", self.directory)
 
@@ -111,11 +112,15 @@ class Broker:
 
     def freeze(self):
         """It keeps its connections and answers nothing, until thaw()."""
+        self.frozen = True
         for pid in family(self.pid):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGSTOP)
 
     def thaw(self):
+        if not self.frozen or self.pid is None:
+            return
+        self.frozen = False
         for pid in family(self.pid):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)

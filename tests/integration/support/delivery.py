@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What holds for the deliveries of every test."""
+import threading
+
 from .s3raw import arn, rule
 
 
@@ -25,3 +27,32 @@ def assert_in_order(posts):
         assert numbers == sorted(numbers), f"{key}: first deliveries out of order: {numbers}"
         last = [p.sequencer for p in posts if p.key == key][-1]
         assert last == max(numbers), f"{key}: the last delivery is not of its last event"
+
+
+class Writers:
+    """Put and delete a few keys each, side by side, until they are told to stop."""
+
+    def __init__(self, server, n=4):
+        self.server, self.over, self.counts = server, threading.Event(), []
+        self.threads = [threading.Thread(target=self._run, args=(i,)) for i in range(n)]
+
+    def _run(self, number):
+        i, s3 = 0, self.server.s3
+        with self.server.raw() as c:
+            while not self.over.is_set():
+                key = f"w{number}-{i % 6}"
+                reply = s3.delete("events", key, conn=c) if i % 5 == 4 else s3.put("events", key, b"%d" % i, conn=c)
+                assert reply.status in (200, 204)
+                i += 1
+        self.counts.append(i)
+
+    def __enter__(self):
+        for t in self.threads:
+            t.start()
+        return self
+
+    def __exit__(self, *exc):
+        self.over.set()
+        for t in self.threads:
+            t.join()
+        self.total = sum(self.counts)
