@@ -23,6 +23,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (mqtt_parse_url(in, &a, &e))
         CHECK(a.to.host[0] && a.to.port[0] && a.path[0] == '/');
     (void)mqtt_topic_ok(in);
+    const struct mqtt_names names = {"h:1883", "x"};
+    char why[SEND_WHY];
+    mqtt_explain(&names, size > 0 ? data[0] : 0, why, sizeof(why));
+    CHECK(strlen(why) > 0 && strlen(why) < sizeof(why) - 1);
     packets(in);
     for (size_t before = rest.n; ws_take_frame(&rest, &f) == MQTT_WHOLE; before = rest.n) {
         CHECK(rest.n + 2 + f.payload.n <= before && f.payload.n <= MQTT_FRAME_MAX);

@@ -52,7 +52,7 @@ def test_killed_under_load(make_server, elastic, index):
     """Elasticsearch is killed within batches and comes back; then Belfry."""
     server = make_server(env=elastic_env(elastic, index=index)).start()
     notify(server)
-    with Writers(server):
+    with Writers(server, most=1000):        # of few keys: Elasticsearch gets one event of each in a request
         wait_for(lambda: elastic.count(index) > 10, 60, "the first events")
         elastic.broker.kill()
         said(server, "offline: ")
@@ -72,11 +72,11 @@ def test_away_for_a_minute_under_load(make_server, elastic, index):
     put_many(server, 60)
     said(server, "offline: .*Connection refused")
     over = time.monotonic() + 60
-    with Writers(server) as writers:
+    with Writers(server, keys=250) as writers:
         wait_for(lambda: time.monotonic() > over, 70, "a minute")
         elastic.broker.start()
     assert writers.total > 100
-    assert_mirror(server, elastic, index, 120)
+    assert_mirror(server, elastic, index, 300)
 
 
 def test_the_journal_has_each_event_once(make_server, elastic, index):

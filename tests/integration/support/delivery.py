@@ -30,17 +30,18 @@ def assert_in_order(posts):
 
 
 class Writers:
-    """Put and delete a few keys each, side by side, until they are told to stop."""
+    """Put and delete a few keys each, side by side, until they are told to stop, or have done `most`."""
 
-    def __init__(self, server, n=4):
+    def __init__(self, server, n=4, keys=6, most=1 << 30):
+        self.keys, self.most = keys, most
         self.server, self.over, self.counts = server, threading.Event(), []
         self.threads = [threading.Thread(target=self._run, args=(i,)) for i in range(n)]
 
     def _run(self, number):
         i, s3 = 0, self.server.s3
         with self.server.raw() as c:
-            while not self.over.is_set():
-                key = f"w{number}-{i % 6}"
+            while not self.over.is_set() and i < self.most:
+                key = f"w{number}-{i % self.keys}"
                 reply = s3.delete("events", key, conn=c) if i % 5 == 4 else s3.put("events", key, b"%d" % i, conn=c)
                 assert reply.status in (200, 204)
                 i += 1
