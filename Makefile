@@ -31,6 +31,7 @@ test-all: ## the same and what takes longer: half an hour of torture, fuzzing, s
 torture: ## faults of every kind, for FOR minutes (30) from SEED; ROWS="name ..." some, MUTATE=all with safeguards left out
 	@scripts/install-deps test
 	@$(MAKE) --no-print-directory all
+	@ninja -C $(BUILD) torture-native
 	@scripts/torture $(if $(FOR),--for $(FOR)) $(if $(SEED),--seed $(SEED)) $(if $(ROWS),--rows $(ROWS)) \
 	    $(if $(MUTATE),--mutate $(MUTATE)) $(TORTURE)
 
