@@ -15,7 +15,9 @@
  * the front of the oldest log, when only the first of them were synced.)
  *
  * Bodies of clients are in the log, too, and may be made to look like batches. So a mark names its *writer*, a number that each
- * server draws when it opens the store: where the batches before the bad place have one, only its marks count.
+ * server draws when it opens the store: where the batches before the bad place have one, in its log or an older one, only its
+ * marks count among what is found by searching. What stands at the beginning of a younger log, batch after batch, is the
+ * server's own in any case.
  *
  * A batch that RocksDB would apply behind a gap (it does not hold sequence numbers against each other in the recovery mode
  * that we use, and takes zeros for space that was set aside) would be a change without those before it. So batches must
@@ -75,8 +77,9 @@ struct tail_walk {
 /* Batch after batch from the beginning of a log, each where the one before it ended. False: *at is where none is, or not the
  * right one, w->wanted the sequence number that should be there, *bad the bad record. */
 bool tail_follow(struct str log, struct tail_walk *w, size_t *at, size_t *bad);
-/* Does a batch behind `at` prove that the batch with sequence number w->wanted (0: the one before the first batch that is
- * found) was synced? `span`: bytes of all logs from the bad place to the end of this one. */
+/* Does a batch at `at` or behind it prove that the batch with sequence number w->wanted (0: the one before the first batch that is
+ * found) was synced? at = 0: from the beginning of a log that may be sound. `span`: bytes of all logs from the bad place to the
+ * end of this one; without marks, what is found by searching counts when so many bytes may hold the rows up to it. */
 bool tail_proves(struct str log, size_t at, uint64_t span, struct tail_walk *w);
 
 /* What the records of a MANIFEST say up to the first bad place, at `end`. */

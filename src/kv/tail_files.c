@@ -158,7 +158,7 @@ static bool look_at_logs(const struct logs *l, uint64_t last, bool apart, struct
         if (!map(l->dir, name, &log, e))
             return false;
         if (apart && end->state == TAIL_WHOLE) {
-            looking.walk.wanted = 0;
+            looking.walk.wanted = looking.walk.writer = 0;
             looking.walk.most = UINT64_MAX;
             looking.empty[0] = 0;
         }

@@ -484,6 +484,11 @@ struct piece {
     { \
         NEXT_LOG, 0, 0, 0, 0, 0 \
     }
+/* Of RocksDB, when it opens a store. */
+#define OPENING_(first) \
+    { \
+        UNMARKED, first, 0, 0, 12, 0 \
+    }
 #define FAKE_(kind, first, synced, by) \
     { \
         kind, first, 1, synced, 300, by \
@@ -534,6 +539,38 @@ static const struct made mades[] = {
     {"a client's batch with a mark",
      {BATCH_(1, 2, 0), GARBAGE_(50), FAKE_(BATCH, 4, 100, OTHER), GARBAGE_(50)},
      TAIL_TORN,
+     0,
+     1},
+    {"the next log's first batch is bad, and a client's behind it",
+     {BATCH_(1, 2, 0), NEXT_, GARBAGE_(50), FAKE_(UNMARKED, 4, 0, 0), FAKE_(BATCH, 4, 100, OTHER)},
+     TAIL_TORN,
+     1,
+     -1},
+    {"and the server's own", {BATCH_(1, 2, 0), NEXT_, GARBAGE_(50), BATCH_(4, 1, 3)}, TAIL_DAMAGED, 1, -1},
+    {"an opening goes before it",
+     {BATCH_(1, 2, 0), NEXT_, OPENING_(3), GARBAGE_(50), FAKE_(UNMARKED, 4, 0, 0)},
+     TAIL_TORN,
+     1,
+     3},
+    {"an opening behind it proves nothing",
+     {BATCH_(1, 2, 0), GARBAGE_(50), NEXT_, OPENING_(3)},
+     TAIL_TORN,
+     0,
+     1},
+    {"nor behind an empty log", {NEXT_, OPENING_(1)}, TAIL_TORN, 0, -1},
+    {"a log is cut short, the next one holds little, but proves", /* many rows are missing */
+     {BATCH_(1, 2, 0), NEXT_, BATCH_(70000, 1, 69999)},
+     TAIL_DAMAGED,
+     1,
+     -1},
+    {"the same, in mid-batch",
+     {BATCH_(1, 2, 0), GARBAGE_(50), NEXT_, BATCH_(70000, 1, 69999)},
+     TAIL_DAMAGED,
+     0,
+     1},
+    {"another server's log behind it",
+     {BATCH_(1, 2, 0), GARBAGE_(50), NEXT_, FAKE_(BATCH, 9, 8, OTHER)},
+     TAIL_DAMAGED,
      0,
      1},
     {"a batch within what is none", /* what seems to be a batch of 700 bytes holds one that proves */
@@ -732,6 +769,31 @@ static void test_trailer(void **state)
     assert_int_equal(w.wanted, 3);
 }
 
+/* What proves may itself be cut by the end of a block, anywhere in its front. */
+static void test_proof_over_blocks(void **state)
+{
+    static char log[3 * WAL_BLOCK];
+    static const struct piece before = {BATCH, 1, 1, 0, 300, 0}, proof = {BATCH, 3, 1, 2, 300, 0};
+    char batch[300];
+    (void)state;
+    for (size_t in_front = 0; in_front <= sizeof batch; in_front++) {
+        struct tail_walk w = {.most = 1};
+        size_t at = 0, bad = 0, end = WAL_BLOCK - WAL_HEADER - in_front;
+        memset(log, 0xa5, sizeof log);
+        size_t n = add_piece(log, 0, &before, 0);
+        assert_true(n < end);
+        batch_bytes(&proof, 0, batch);
+        n = add_bytes(log, end, in_front == sizeof batch ? WAL_FULL : WAL_FIRST, batch, in_front);
+        assert_int_equal(n, WAL_BLOCK);
+        if (in_front < sizeof batch)
+            n = add_bytes(log, n, WAL_LAST, batch + in_front, sizeof batch - in_front);
+        assert_false(tail_follow(str_n(log, n), &w, &at, &bad));
+        assert_int_equal(w.wanted, 2);
+        if (!tail_proves(str_n(log, n), at, n - at, &w))
+            fail_msg("%zu bytes of it before the end of the block", in_front);
+    }
+}
+
 /* Born, and lost but for its names: the empty log that is left is not missed by the ones that come after it. */
 static void test_born_again(void **state)
 {
@@ -792,6 +854,7 @@ int main(void)
         TEST(test_manifest_birth),
         cmocka_unit_test(test_no_manifest),
         cmocka_unit_test(test_trailer),
+        cmocka_unit_test(test_proof_over_blocks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
