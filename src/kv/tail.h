@@ -25,6 +25,9 @@
  * off before RocksDB opens the log. A log that is in use was written to before the next one was begun: when it has no batch and
  * the next one does, its batches are missing.
  *
+ * A store that was opened has a log at any time. RocksDB syncs the name of the one that it begins with before it removes the
+ * MANIFEST that was before; so where there is no other MANIFEST, and no log at all, somebody has removed it.
+ *
  * The MANIFEST, which says what tables and logs are in use, may end in the same way. Each of its edits is synced before the
  * files that it makes superfluous are removed; so a MANIFEST that ends at a bad place describes a state that is whole as long
  * as everything that it names is there: its tables (RocksDB looks), and the logs that it needs. So a mark has a third number:
@@ -98,12 +101,14 @@ enum tail_state { TAIL_WHOLE, TAIL_TORN, TAIL_DAMAGED };
 /* `at`: of what is torn, where a batch begins that is to be cut; of what is damaged, its first bad record. */
 struct tail_end {
     enum tail_state state;
+    bool missing; /* damaged: this log, or one after it, should be there, and none is */
     struct wal_damage at;
 };
 struct tail_ends {
     struct tail_end manifest, log;
 };
-/* Looks at CURRENT, its MANIFEST, and at the logs that are in use. False: they cannot be read. */
+/* Looks at CURRENT, its MANIFEST, and at the logs that are in use. False: they cannot be read; an error of the disk is said to be
+ * damage, but is never taken for an end that is torn. */
 bool tail_look(const char *dir, struct tail_ends *ends, struct err *e);
 /* Cuts what is torn, and empties the logs behind the torn one. Who calls it is the only one with this folder open. */
 bool tail_cut(const char *dir, const struct tail_ends *ends, struct err *e);

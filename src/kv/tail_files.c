@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,9 +13,11 @@
 #include "kv/tail.h"
 
 struct logs {
+    const char *path;
     int dir;
     uint64_t *numbers; /* in order */
     size_t n, cap;
+    unsigned manifests; /* that are there */
 };
 
 static void log_name(uint64_t number, char out[32])
@@ -24,27 +25,36 @@ static void log_name(uint64_t number, char out[32])
     (void)snprintf(out, 32, "%06llu.log", (unsigned long long)number);
 }
 
-static bool map(int dir, const char *name, struct str *out, struct err *e)
+/* Read and not mapped: what the disk cannot give is an error then, and no signal. To be freed: unload. */
+static bool load(const struct logs *l, const char *name, struct str *out, struct err *e)
 {
     struct stat st;
-    int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
-    void *p = NULL;
-    bool ok = fd >= 0 && fstat(fd, &st) == 0;
-    if (ok && st.st_size > 0)
-        ok = (p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0)) != MAP_FAILED;
-    if (!ok)
-        err_errno(e, "cannot read %s", name);
-    else
-        *out = str_n(p, (size_t)st.st_size);
+    int fd = openat(l->dir, name, O_RDONLY | O_CLOEXEC);
+    bool ok = (fd >= 0 && fstat(fd, &st) == 0) || err_errno(e, "cannot read %s/%s", l->path, name);
+    size_t size = ok && st.st_size > 0 ? (size_t)st.st_size : 0, n = 0;
+    char *p = size ? x_malloc(size) : NULL;
+    ssize_t got = 1;
+    while (n < size && (got = pread(fd, p + n, size - n, (off_t)n)) != 0) {
+        if (got > 0)
+            n += (size_t)got;
+        else if (errno != EINTR)
+            break;
+    }
+    if (got < 0) {
+        ok = err_errno(e, "the rows in %s are damaged: %s/%s cannot be read at byte %zu", l->path, l->path,
+                       name, n);
+        free(p);
+    } else if (ok) {
+        *out = str_n(p, n);
+    }
     if (fd >= 0)
         close(fd);
     return ok;
 }
 
-static void unmap(struct str s)
+static void unload(struct str s)
 {
-    if (s.n > 0)
-        (void)munmap((void *)s.p, s.n);
+    free((void *)s.p);
 }
 
 static int by_number(const void *a, const void *b)
@@ -59,9 +69,10 @@ static bool find_logs(struct logs *l, const char *dir, struct err *e)
     DIR *d = opendir(dir);
     if (!d)
         return err_errno(e, "cannot read %s", dir);
-    for (struct dirent *entry; (entry = readdir(d));) {
-        struct str name = str_c(entry->d_name);
-        if (!str_ends(name, STR(".log")) || !str_to_u64(str_head(name, name.n - 4), &number))
+    errno = 0;
+    for (struct dirent *entry; (entry = readdir(d)); errno = 0) {
+        l->manifests += str_starts(str_c(entry->d_name), STR("MANIFEST-"));
+        if ((number = wal_number(entry->d_name)) == 0)
             continue;
         if (l->n == l->cap) {
             l->cap = l->cap ? 2 * l->cap : 16;
@@ -69,10 +80,11 @@ static bool find_logs(struct logs *l, const char *dir, struct err *e)
         }
         l->numbers[l->n++] = number;
     }
+    bool ok = errno == 0 || err_errno(e, "cannot read %s", dir);
     closedir(d);
     if (l->n > 0)
         qsort(l->numbers, l->n, sizeof *l->numbers, by_number);
-    return true;
+    return ok;
 }
 
 /* Those before this one. */
@@ -155,7 +167,7 @@ static bool look_at_logs(const struct logs *l, uint64_t last, bool apart, struct
         struct str log;
         char name[32] = "";
         log_name(l->numbers[i], name);
-        if (!map(l->dir, name, &log, e))
+        if (!load(l, name, &log, e))
             return false;
         if (apart && end->state == TAIL_WHOLE) {
             looking.walk.wanted = looking.walk.writer = 0;
@@ -163,19 +175,19 @@ static bool look_at_logs(const struct logs *l, uint64_t last, bool apart, struct
             looking.empty[0] = 0;
         }
         look_at_log(&looking, name, log);
-        unmap(log);
+        unload(log);
     }
     *walk = looking.walk;
     return true;
 }
 
 /* CURRENT names a MANIFEST that is there; and a folder without CURRENT is new. */
-static bool look_at_current(int dir, const struct logs *l, struct tail_end *end)
+static bool look_at_current(const struct logs *l, struct tail_end *end)
 {
     struct str text;
     struct stat st;
     struct err ignored;
-    if (!map(dir, "CURRENT", &text, &ignored)) {
+    if (!load(l, "CURRENT", &text, &ignored)) {
         if (l->n > 0)
             set_end(end, TAIL_DAMAGED, "CURRENT", 0);
         return false;
@@ -185,8 +197,8 @@ static bool look_at_current(int dir, const struct logs *l, struct tail_end *end)
               name.n < sizeof end->at.file && !memchr(name.p, 0, name.n);
     if (ok)
         (void)snprintf(end->at.file, sizeof end->at.file, "%.*s", STR_FMT(name));
-    unmap(text);
-    if (!ok || fstatat(dir, end->at.file, &st, 0) != 0) {
+    unload(text);
+    if (!ok || fstatat(l->dir, end->at.file, &st, 0) != 0) {
         set_end(end, TAIL_DAMAGED, "CURRENT", 0);
         return false;
     }
@@ -198,12 +210,12 @@ static bool look_at_manifest(const struct logs *l, struct tail_end *end, struct 
 {
     struct str bytes;
     *m = (struct tail_manifest){.whole = true};
-    if (!look_at_current(l->dir, l, end))
+    if (!look_at_current(l, end))
         return true;
-    if (!map(l->dir, end->at.file, &bytes, e))
+    if (!load(l, end->at.file, &bytes, e))
         return false;
     tail_read_manifest(bytes, m);
-    unmap(bytes);
+    unload(bytes);
     if (!m->whole)
         set_end(end, m->begun ? TAIL_TORN : TAIL_DAMAGED, end->at.file, m->end);
     return true;
@@ -218,9 +230,15 @@ static bool in_use_is_there(const struct logs *l, const struct tail_manifest *m,
     return l->n > 0 && (l->numbers[0] == m->oldest_log || l->numbers[0] < number);
 }
 
+/* No log is there, and no crash took it (kv/tail.h). */
+static bool is_missing(const struct logs *l, const struct tail_manifest *m, const struct tail_end *manifest)
+{
+    return l->n == 0 && l->manifests == 1 && manifest->state == TAIL_WHOLE && m->begun && m->oldest_log > 0;
+}
+
 bool tail_look(const char *dir, struct tail_ends *ends, struct err *e)
 {
-    struct logs l = {.dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    struct logs l = {.path = dir, .dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
     struct tail_walk walk = {0};
     struct tail_manifest m = {0};
     bool lacks = false;
@@ -228,7 +246,11 @@ bool tail_look(const char *dir, struct tail_ends *ends, struct err *e)
     if (l.dir < 0)
         return true; /* a new one, or RocksDB will say why */
     bool ok = find_logs(&l, dir, e) && look_at_manifest(&l, &ends->manifest, &m, e);
-    if (ok) {
+    if (ok && is_missing(&l, &m, &ends->manifest)) {
+        log_name(m.oldest_log, ends->log.at.file);
+        ends->log.state = TAIL_DAMAGED;
+        ends->log.missing = true;
+    } else if (ok) {
         leave_out(&l, m.oldest_log);
         lacks = !in_use_is_there(&l, &m, ends->manifest.at.file);
         ok = look_at_logs(&l, m.last, ends->manifest.state == TAIL_DAMAGED, &ends->log, &walk, e);
@@ -272,9 +294,7 @@ static bool cut_logs(const struct logs *l, const struct wal_damage *at, struct e
 bool tail_cut(const char *dir, const struct tail_ends *ends, struct err *e)
 {
     const struct wal_damage *m = &ends->manifest.at, *at = &ends->log.at;
-    struct logs l = {.dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-    struct str name = str_c(at->file);
-    uint64_t first;
+    struct logs l = {.path = dir, .dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
     bool ok = l.dir >= 0 || err_errno(e, "cannot open %s", dir);
     if (ok && ends->manifest.state == TAIL_TORN) {
         log_warn("kv",
@@ -288,9 +308,8 @@ bool tail_cut(const char *dir, const struct tail_ends *ends, struct err *e)
                  "%s/%s: what is behind byte %llu is cut off: it was written but not synced when the server "
                  "ended; nothing in it was acknowledged",
                  dir, at->file, (unsigned long long)at->offset);
-        ok = str_to_u64(str_head(name, name.n - 4), &first) && find_logs(&l, dir, e);
-        if (ok)
-            leave_out(&l, first);
+        ok = find_logs(&l, dir, e);
+        leave_out(&l, wal_number(at->file));
         ok = ok && cut_logs(&l, at, e);
     }
     release_logs(&l);

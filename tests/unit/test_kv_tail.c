@@ -6,8 +6,10 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/hash.h"
@@ -816,6 +818,63 @@ static void test_born_again(void **state)
     end(&c);
 }
 
+/* A look at a torn log makes a folder of links, with a copy of that log in it. When that fails it is said, and nothing is left. */
+static void test_no_room_to_look(void **state)
+{
+    struct fixture *f = *state;
+    struct cut c;
+    struct err e = {0};
+    struct rlimit was, small = {.rlim_cur = 100};
+    char temp[80], command[100];
+    off_t at[5];
+    four(f, 500, at);
+    copy_dir(f->dir, &c);
+    overwrite(c.dir, at[2], at[4], -1);
+    snprintf(temp, sizeof temp, "%.60s/temp", f->dir);
+    assert_int_equal(mkdir(temp, 0700), 0);
+    char *outer = getenv("TMPDIR") ? x_strdup(getenv("TMPDIR")) : NULL;
+    assert_int_equal(setenv("TMPDIR", temp, 1), 0);
+    assert_true(signal(SIGXFSZ, SIG_IGN) != SIG_ERR && getrlimit(RLIMIT_FSIZE, &was) == 0);
+    small.rlim_max = was.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    bool opened = open_cut(&c, true, &e);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+    assert_false(opened);
+    assert_non_null(strstr(e.text, "$TMPDIR"));
+    snprintf(command, sizeof command, "rmdir %s", temp); /* nothing is in it */
+    assert_int_equal(system(command), 0);
+    assert_int_equal(outer ? setenv("TMPDIR", outer, 1) : unsetenv("TMPDIR"), 0);
+    free(outer);
+    end(&c);
+}
+
+/* A backup that left out *.log, or somebody who tidied up: the newest changes are gone, and that is said. While the MANIFEST
+ * before is still there it may have been a crash of an opening. */
+static void test_no_log(void **state)
+{
+    struct fixture *f = *state;
+    reopened(f);
+    for (int more = 0; more < 2; more++) {
+        struct cut c;
+        struct err e = {0};
+        char path[400];
+        copy_dir(f->dir, &c);
+        remove_logs(c.dir);
+        if (more) {
+            snprintf(path, sizeof path, "%s/MANIFEST-000001", c.dir);
+            close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+        }
+        for (int read_only = 1; read_only >= 0; read_only--) {
+            assert_int_equal(open_cut(&c, read_only, &e), more);
+            kv_close(c.kv);
+            c.kv = NULL;
+            if (!more && !strstr(e.text, ".log, or a log after it, is missing"))
+                fail_msg("%s", e.text);
+        }
+        end(&c);
+    }
+}
+
 static void test_no_current(void **state)
 {
     struct fixture *f = *state;
@@ -848,6 +907,8 @@ int main(void)
         TEST(test_made),
         TEST(test_cut),
         TEST(test_no_current),
+        TEST(test_no_room_to_look),
+        TEST(test_no_log),
         TEST(test_born_again),
         TEST(test_manifest_log),
         TEST(test_manifest_families),
