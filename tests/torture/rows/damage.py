@@ -60,6 +60,7 @@ class Flip:
         self.relative = os.path.relpath(path, stock.kept_queue if kind == "segment" else stock.path)
         self.place = f"bit {bit} of byte {at} of {self.relative} ({os.path.getsize(path)} bytes)"
         self.at, self.bit = at, bit
+        self.removed_log = False
         self.outcome = "harmless"
 
     def problem(self, text):
@@ -109,9 +110,12 @@ class Flip:
     def judge_refusal(self, log):
         # RocksDB calls a table that is gone by an older ending.
         name = os.path.splitext(os.path.basename(self.relative))[0]
-        if name not in log and not (self.kind == "MANIFEST" and "CURRENT does not name a MANIFEST" in log):
+        if self.removed_log:
+            if ", or a log after it, is missing" not in log:
+                self.problem(f"the refusal does not say that a log is missing: {log[-600:]}")
+        elif name not in log and not (self.kind == "MANIFEST" and "CURRENT does not name a MANIFEST" in log):
             self.problem(f"the refusal does not name the file: {log[-600:]}")
-        if self.kind == "log" and "at byte" not in log:
+        if self.kind == "log" and "at byte" not in log and not self.removed_log:
             self.problem(f"the refusal does not name the place: {log[-600:]}")
         if "docs/repair.md" not in log:
             self.problem(f"the refusal does not say what to do: {log[-600:]}")
@@ -192,7 +196,8 @@ class Flip:
         v.look()
         for text in v.wrong:
             self.problem(text)
-        unnamed, gaps = [], "cannot be read" in said             # then keys are named by the two that they lie between
+        # Where a block of a table is lost keys are named by the two that they lie between; where the log is gone, not at all.
+        unnamed, gaps = [], "cannot be read" in said or "there is no log" in said
         for (bucket, key), what in v.missing.items():
             if not gaps and not any(w in said for w in (f"{bucket}/{key}", f"object {key} belongs to bucket")):
                 unnamed.append(f"{bucket}/{key}: {what}")
@@ -209,12 +214,29 @@ class Flip:
             self.problem(f"{len(v.lost_events)} events are lost after the salvage, which did not say so: {said[-1500:]}")
 
 
+def random_other(stock, relative, number):
+    """The file of another body."""
+    others = [p for p in files_of(stock, "body") if os.path.relpath(p, stock.path) != relative]
+    return others[number % len(others)]
+
+
+def put_in_place(other, path):
+    """As a disk does that writes, or reads, the wrong place: each file is sound by itself."""
+    os.unlink(path)
+    subprocess.run(["cp", other, path], check=True)
+
+
 class Tear(Flip):
     """More than a bit: what no checksum can put right. bit: which kind of harm."""
 
     def harm(self, path):
-        # A log that ends early, or a MANIFEST, is one that a crash cut.
-        if self.kind == "log" or self.bit > 1 or (self.kind == "MANIFEST" and self.bit):
+        # A log that ends early, or a MANIFEST, is one that a crash cut; one that is gone is not.
+        self.removed_log = self.kind == "log" and self.bit == 0 and len(files_of(self.stock, "log")) == 1
+        if self.bit == 3:
+            put_in_place(random_other(self.stock, self.relative, self.at), path)
+        elif self.removed_log:
+            os.unlink(path)
+        elif self.kind == "log" or self.bit > 1 or (self.kind == "MANIFEST" and self.bit):
             overwrite(path, self.at)
         elif self.bit == 0:
             os.unlink(path)
@@ -263,7 +285,8 @@ def each_kind(ctx, harm):
         kind = ctx.kinds[number % len(ctx.kinds)]
         path = random.choice(files_of(stock, kind))
         size = last_batch(path) - (512 if harm is Tear else 0) if kind == "log" else os.path.getsize(path)
-        f = harm(ctx, stock, kind, path, places(random, size, kind), random.randrange(3 if harm is Tear else 8))
+        kinds = 8 if harm is Flip else 4 if kind == "body" else 3
+        f = harm(ctx, stock, kind, path, places(random, size, kind), random.randrange(kinds))
         ctx.log(f"round {number}: {f.place}: {f.run()}")
 
 
@@ -367,7 +390,7 @@ ROWS = [Row("flipped-bits", "a flipped bit in any file",
             "bytes served are right (GET, range, copy, copied part), what is not served is answered 500 and named, the rest is "
             "served. Files of events: those in a damaged line are counted as lost, the rest delivered. belfry check finds it; a "
             "salvage serves all that it does not name", flipped_bits, least=8),
-        Row("torn-files", "a file overwritten, cut or removed",
+        Row("torn-files", "a file overwritten, cut, swapped or removed",
             "as with a flipped bit: refused or named, found by belfry check, and what a salvage does not name is right",
             torn_files, least=6),
         Row("flipped-large", "a flipped bit in a GiB", "no byte of the damaged block or behind it is sent, everything before it and "
