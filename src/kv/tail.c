@@ -194,8 +194,11 @@ static bool proves(struct tail_walk *w, const struct tail_batch *b)
 {
     if (is_opening(b))
         return false;
-    if (w->wanted == 0)
+    if (w->wanted ==
+        0) { /* the bad place is at the front: it begins before this one, and where the tables end at the latest */
         w->wanted = b->first > 0 ? b->first - 1 : 0;
+        w->wanted = w->wanted < w->most ? w->wanted : w->most;
+    }
     if (!b->marked || b->mark.synced >= w->wanted)
         return true;
     see_mark(w, b);

@@ -12,7 +12,7 @@
  * that, no batch behind the bad place was synced either, but perhaps the last: for the sync of a batch syncs what is before it,
  * and the batch after that would say so. What cannot be told is damage to what the very last sync covered, when nothing was
  * written after it; a clean stop writes one more batch, with nothing but its mark. (Nor damage to several batches in a row at
- * the front of the oldest log, when only the first of them were synced.)
+ * the front of the oldest log, when only the first of them were synced, and tables were written since the log was begun.)
  *
  * Bodies of clients are in the log, too, and may be made to look like batches. So a mark names its *writer*, a number that each
  * server draws when it opens the store: where the batches before the bad place have one, in its log or an older one, only its
@@ -81,7 +81,7 @@ struct tail_walk {
  * right one, w->wanted the sequence number that should be there, *bad the bad record. */
 bool tail_follow(struct str log, struct tail_walk *w, size_t *at, size_t *bad);
 /* Does a batch at `at` or behind it prove that the batch with sequence number w->wanted (0: the one before the first batch that is
- * found) was synced? at = 0: from the beginning of a log that may be sound. `span`: bytes of all logs from the bad place to the
+ * found, or w->most if that is less) was synced? at = 0: from the beginning of a log that may be sound. `span`: bytes of all logs from the bad place to the
  * end of this one; without marks, what is found by searching counts when so many bytes may hold the rows up to it. */
 bool tail_proves(struct str log, size_t at, uint64_t span, struct tail_walk *w);
 

@@ -31,7 +31,8 @@ void store_advise(const char *dir, struct err *e)
 {
     struct err why = *e;
     char advice[sizeof why.text];
-    bool damage = strstr(why.text, "damaged") || strstr(why.text, "Corruption");
+    bool damage = strstr(why.text, "damaged") || strstr(why.text, "Corruption") ||
+                  strstr(why.text, "Input/output error");
     if (!damage || strstr(why.text, "repair.md"))
         return;
     int n =

@@ -113,6 +113,9 @@ def test_a_disk_that_does_not_read(make_server, tmp_path):
     assert 0 < len(missing) < len(bodies) - 20 and len(unnamed) <= 8, (len(missing), sorted(unnamed), done.stdout)
     server.stop()
     assert run("check", server.directory).returncode == 0
+    fault.arm(READ, "*/kv/*.sst", EIO, times=EVER)
+    log = refusal(server)
+    assert ".sst" in log and "Input/output error" in log and "--salvage" in log, log
 
 
 def test_no_log(make_server):

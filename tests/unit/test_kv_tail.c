@@ -532,6 +532,8 @@ static const struct made mades[] = {
     {"the last log is empty", {BATCH_(1, 1, 0), NEXT_, NEXT_}, TAIL_WHOLE, 0, 0},
     {"a log is missing", {BATCH_(3, 1, 0)}, TAIL_TORN, 0, -1},
     {"and had been synced", {BATCH_(3, 1, 2)}, TAIL_DAMAGED, 0, -1},
+    {"several are bad at the front", {GARBAGE_(500), BATCH_(5, 1, 0), BATCH_(6, 1, 0)}, TAIL_TORN, 0, -1},
+    {"and the first of them had been synced", {GARBAGE_(500), BATCH_(5, 1, 2)}, TAIL_DAMAGED, 0, -1},
     {"it overlaps with the tables", {BATCH_(-2, 3, -3), BATCH_(1, 1, 0)}, TAIL_WHOLE, 0, 0},
     {"a client's batch without a mark",
      {BATCH_(1, 2, 0), GARBAGE_(50), FAKE_(UNMARKED, 4, 0, 0), GARBAGE_(50)},
