@@ -16,7 +16,8 @@
  *
  * Bodies of clients are in the log, too, and may be made to look like batches. So a mark names its *writer*, a number that each
  * server draws when it opens the store: where the batches before the bad place have one, in its log or an older one, only its
- * marks count among what is found by searching. What stands at the beginning of a younger log, batch after batch, is the
+ * marks count among what is found by searching. (Where none has, all count; but the first batch of a server is no client's, and is
+ * synced.) What stands at the beginning of a younger log, batch after batch, is the
  * server's own in any case.
  *
  * A batch that RocksDB would apply behind a gap (it does not hold sequence numbers against each other in the recovery mode
