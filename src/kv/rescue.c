@@ -179,7 +179,7 @@ static bool cut_logs(struct kv_rescue *r)
 {
     DIR *d = opendir(r->work);
     char *path = in_work(r, r->at.file);
-    bool ok = d && truncate(path, (off_t)r->at.offset) == 0;
+    bool ok = d && (r->missing || truncate(path, (off_t)r->at.offset) == 0);
     for (struct dirent *entry; ok && (entry = readdir(d));)
         if (wal_number(entry->d_name) > wal_number(r->at.file))
             ok = unlinkat(dirfd(d), entry->d_name, 0) == 0;
@@ -198,9 +198,7 @@ static bool prepare_logs(struct kv_rescue *r, struct err *e)
     if (!tail_look(r->work, &ends, &why))
         return true; /* who opens it will say why */
     r->missing = ends.log.missing;
-    r->cut = ends.log.state == TAIL_DAMAGED && !r->missing;
-    if (r->missing)
-        return true;
+    r->cut = ends.log.state == TAIL_DAMAGED;
     if (!r->cut)
         return tail_cut(r->work, &ends, e);
     r->at = ends.log.at;

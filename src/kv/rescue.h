@@ -15,7 +15,7 @@ struct kv_rescue {
     char mended[512];
     /* Places in files that the disk does not give: zeros were taken for them. */
     char unread[512];
-    bool missing; /* there is no log */
+    bool missing; /* the log `at`, or one behind it, is gone */
     bool
         cut; /* the log is damaged beyond that, and not merely torn: the rows are as of this place in it, ... */
     struct wal_damage at; /* ... and what follows was left out */

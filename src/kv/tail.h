@@ -27,7 +27,8 @@
  * the next one does, its batches are missing.
  *
  * A store that was opened has a log at any time. RocksDB syncs the name of the one that it begins with before it removes the
- * MANIFEST that was before; so where there is no other MANIFEST, and no log at all, somebody has removed it.
+ * MANIFEST that was before; so where there is no other MANIFEST, and no log at all, somebody has removed it. So has somebody where
+ * younger ones are there, but not the oldest that is needed: it was made before them.
  *
  * The MANIFEST, which says what tables and logs are in use, may end in the same way. Each of its edits is synced before the
  * files that it makes superfluous are removed; so a MANIFEST that ends at a bad place describes a state that is whole as long

@@ -221,19 +221,29 @@ static bool look_at_manifest(const struct logs *l, struct tail_end *end, struct 
     return true;
 }
 
+/* The number in the name of a MANIFEST. */
+static uint64_t manifest_number(const char *manifest)
+{
+    uint64_t number = 0;
+    (void)str_to_u64(str_c(manifest + sizeof "MANIFEST-" - 1), &number);
+    return number;
+}
+
 /* A log that is in use is there. The oldest one in use is one that was written to, or that an opening names: the number after the
  * last one that it read, and then it is the log that this opening made, before its MANIFEST. */
 static bool in_use_is_there(const struct logs *l, const struct tail_manifest *m, const char *manifest)
 {
-    uint64_t number = 0;
-    (void)str_to_u64(str_c(manifest + sizeof "MANIFEST-" - 1), &number);
-    return l->n > 0 && (l->numbers[0] == m->oldest_log || l->numbers[0] < number);
+    return l->n > 0 && (l->numbers[0] == m->oldest_log || l->numbers[0] < manifest_number(manifest));
 }
 
-/* No log is there, and no crash took it (kv/tail.h). */
-static bool is_missing(const struct logs *l, const struct tail_manifest *m, const struct tail_end *manifest)
+/* A sound MANIFEST names a log, and no crash took it (kv/tail.h): none is left at all, or younger ones are there. `any`: before
+ * those that are not used any more were left out. */
+static bool is_missing(const struct logs *l, bool any, const struct tail_manifest *m,
+                       const struct tail_end *manifest)
 {
-    return l->n == 0 && l->manifests == 1 && manifest->state == TAIL_WHOLE && m->begun && m->oldest_log > 0;
+    if (manifest->state != TAIL_WHOLE || !m->begun || m->oldest_log == 0)
+        return false;
+    return any ? l->n > 0 && !in_use_is_there(l, m, manifest->at.file) : l->manifests == 1;
 }
 
 bool tail_look(const char *dir, struct tail_ends *ends, struct err *e)
@@ -246,12 +256,13 @@ bool tail_look(const char *dir, struct tail_ends *ends, struct err *e)
     if (l.dir < 0)
         return true; /* a new one, or RocksDB will say why */
     bool ok = find_logs(&l, dir, e) && look_at_manifest(&l, &ends->manifest, &m, e);
-    if (ok && is_missing(&l, &m, &ends->manifest)) {
+    bool any = l.n > 0;
+    leave_out(&l, m.oldest_log);
+    if (ok && is_missing(&l, any, &m, &ends->manifest)) {
         log_name(m.oldest_log, ends->log.at.file);
         ends->log.state = TAIL_DAMAGED;
         ends->log.missing = true;
     } else if (ok) {
-        leave_out(&l, m.oldest_log);
         lacks = !in_use_is_there(&l, &m, ends->manifest.at.file);
         ok = look_at_logs(&l, m.last, ends->manifest.state == TAIL_DAMAGED, &ends->log, &walk, e);
     }

@@ -54,18 +54,19 @@ static void tell_rescue(struct salvage *s, const struct err *refused)
         printf("rows: %s\n", refused->text);
         s->c.rows_findings++;
     }
-    s->c.findings += r->cut || r->rebuilt || r->missing || r->unread[0];
+    s->c.findings += r->cut || r->rebuilt || r->unread[0];
     if (r->unread[0]) /* zeros look torn, and that by itself is no damage */
         printf("the disk does not give what is in %s: what stood there is lost\n", r->unread);
     s->c.rows_findings += r->unread[0] != 0;
     if (r->missing)
-        puts("there is no log, which has the newest changes: rows are as of the last time that they were "
-             "written out");
+        puts("a log is missing, which has the newest changes and their events: rows are as of the last time "
+             "that they "
+             "were written out");
     if (r->mended[0]) { /* in a copy, and a start would take it for torn */
         s->c.rows_findings++;
         printf("one bit was wrong, and its checksum told which, in %s: nothing is lost there\n", r->mended);
     }
-    if (r->cut)
+    if (r->cut && !r->missing)
         printf("the log is damaged in %s/%s at byte %" PRIu64 ": rows are as of that place\n", s->kv,
                r->at.file, r->at.offset);
     if (r->current)

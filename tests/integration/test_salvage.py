@@ -128,7 +128,7 @@ def test_no_log(make_server):
     log = refusal(server)
     assert ".log, or a log after it, is missing" in log and "--salvage" in log, log
     done = run("check", "--salvage", server.directory)
-    assert done.returncode == 1 and "there is no log, which has the newest changes" in done.stdout, done
+    assert done.returncode == 1 and "a log is missing, which has the newest changes" in done.stdout, done
     server.start()
     assert server.s3.get("rescue", "k01").status == 200 and server.s3.get("rescue", "late").status == 404
     server.stop()

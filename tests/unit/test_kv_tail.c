@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "kv/tail.h"
 #include "kv/wal_record.h"
@@ -643,12 +644,15 @@ static void write_log(const char *dir, int number, const char *bytes, size_t n)
     close(fd);
 }
 
+/* That is in use, by the MANIFEST. */
+static uint64_t oldest_log;
+
 /* Two logs, or one, in the place of the store's own. */
 static void make_logs(const char *dir, const struct made *m, uint64_t last, struct tail_end *expected)
 {
     static char log[ROOM];
     size_t n = 0, count = sizeof m->pieces / sizeof *m->pieces;
-    int number = 900001;
+    int number = (int)oldest_log;
     *expected = (struct tail_end){.state = m->state};
     snprintf(expected->at.file, sizeof expected->at.file, "%06d.log", number + m->log);
     for (size_t i = 0; i < count && m->pieces[i].kind != NOTHING; i++) {
@@ -683,7 +687,8 @@ static uint64_t last_of_manifest(const char *dir)
     ssize_t n = read(fd, bytes, sizeof bytes);
     close(fd);
     tail_read_manifest(str_n(bytes, (size_t)n), &m);
-    assert_true(m.whole && m.last >= 4);
+    assert_true(m.whole && m.last >= 4 && m.oldest_log > 0);
+    oldest_log = m.oldest_log;
     return m.last;
 }
 
@@ -748,9 +753,9 @@ static void test_cut(void **state)
     remove_logs(f->dir);
     make_logs(f->dir, &m, last_of_manifest(f->dir), &expected);
     assert_true(tail_look(f->dir, &ends, &e) && tail_cut(f->dir, &ends, &e));
-    snprintf(path, sizeof path, "%.300s/900001.log", f->dir);
+    snprintf(path, sizeof path, "%.300s/%06d.log", f->dir, (int)oldest_log);
     assert_int_equal(size_of(path), expected.at.offset);
-    snprintf(path, sizeof path, "%.300s/900002.log", f->dir);
+    snprintf(path, sizeof path, "%.300s/%06d.log", f->dir, (int)oldest_log + 1);
     assert_int_equal(size_of(path), 0);
     assert_true(tail_look(f->dir, &ends, &e) && ends.log.state == TAIL_WHOLE);
     remove_logs(f->dir);
@@ -877,6 +882,53 @@ static void test_no_log(void **state)
     }
 }
 
+/* The oldest log that is in use, and how many there are. */
+static unsigned count_logs(const char *dir, char oldest[32])
+{
+    unsigned n = 0;
+    (void)last_of_manifest(dir);
+    DIR *d = opendir(dir);
+    for (struct dirent *e; (e = readdir(d));) {
+        uint64_t number = wal_number(e->d_name);
+        if (number >= oldest_log && (n++ == 0 || number < wal_number(oldest)))
+            snprintf(oldest, 32, "%.30s", e->d_name);
+    }
+    closedir(d);
+    return n;
+}
+
+/* The tables have come further than where the second log begins, but the rows of one space are in the first log only. */
+static void test_old_log_gone(void **state)
+{
+    struct fixture *f = *state;
+    struct cut c;
+    struct err e = {0};
+    char oldest[32], path[400], command[500];
+    shut(f);
+    f->kv = kv_open(f->dir, &(struct kv_options){.memory = 1 << 20}, &e);
+    assert_int_equal(run(f->kv, SCRIPT({PUT, KV_QUEUE, "each", "in the first log"}), 0), KV_COMMITTED);
+    for (int i = 0; i < 7; i++)
+        put(f->kv, (char[]){(char)('a' + i), 0}, 100000, 0);
+    snprintf(command, sizeof command, "ls %s/*.sst >/dev/null 2>&1", f->dir);
+    int64_t deadline = clock_mono_ms() + WAIT_MS;
+    while (system(command) != 0 && clock_mono_ms() < deadline)
+        put(f->kv, "z", 1, 0);
+    put(f->kv, "y", 1, 0);
+    for (int gone = 0; gone < 2; gone++) {
+        copy_dir(f->dir, &c);
+        assert_true(count_logs(c.dir, oldest) >= 2);
+        snprintf(path, sizeof path, "%s/%s", c.dir, oldest);
+        if (gone)
+            assert_int_equal(unlink(path), 0);
+        if (open_cut(&c, false, &e) == gone)
+            fail_msg("without %s: %d %s", oldest, gone, e.text);
+        if (!gone)
+            assert_true(has_in(c.kv, KV_QUEUE));
+        end(&c);
+    }
+    assert_non_null(strstr(e.text, "or a log after it, is missing"));
+}
+
 static void test_no_current(void **state)
 {
     struct fixture *f = *state;
@@ -911,6 +963,7 @@ int main(void)
         TEST(test_no_current),
         TEST(test_no_room_to_look),
         TEST(test_no_log),
+        TEST(test_old_log_gone),
         TEST(test_born_again),
         TEST(test_manifest_log),
         TEST(test_manifest_families),

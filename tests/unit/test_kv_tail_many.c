@@ -33,6 +33,7 @@ struct batch {
 };
 struct sim {
     uint64_t chance, last, writer; /* last: sequence number */
+    uint64_t first_log;
     char *log[LOGS];
     size_t n[LOGS];
     int logs;
@@ -135,7 +136,7 @@ static void add_by_chance(struct sim *s)
     uint64_t synced = b == s->v || b[-1].sync ? s->last : b[-1].synced;
     /* The first one is the server's own, by which it takes numbers for the objects to come. */
     *b = (struct batch){log, s->n[log], 0, s->last + 1, synced, b == s->v || chance(s, 2) == 0};
-    size_t n = front(body, b->first, rows, &(struct tail_mark){b->synced, FIRST_LOG, s->writer});
+    size_t n = front(body, b->first, rows, &(struct tail_mark){b->synced, s->first_log, s->writer});
     size_t more = size_by_chance(s, b->begin);
     fill_body(s, body + n, more);
     b->end = s->n[log] = add_batch(s->log[log], b->begin, body, n + more);
@@ -166,7 +167,7 @@ static void write_logs(const struct sim *s, const char *dir)
             assert_int_equal(unlinkat(dirfd(d), e->d_name, 0), 0);
     for (int i = 0; i < s->logs; i++) {
         char name[32];
-        snprintf(name, sizeof name, "%06d.log", FIRST_LOG + i);
+        snprintf(name, sizeof name, "%06d.log", (int)s->first_log + i);
         int fd = openat(dirfd(d), name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
         assert_int_equal(write(fd, s->log[i], s->n[i]), s->n[i]);
         close(fd);
@@ -204,7 +205,7 @@ static const char *cut(struct sim *s, const char *dir)
     assert_true(tail_look(dir, &ends, &e));
     if (ends.log.state == TAIL_DAMAGED)
         return "a cut is said to be damage";
-    int at = (int)wal_number(ends.log.at.file) - FIRST_LOG;
+    int at = (int)(wal_number(ends.log.at.file) - s->first_log);
     if (ends.log.state == TAIL_TORN && (at < log || (at == log && ends.log.at.offset < sure)))
         return "what was synced is cut off";
     return NULL;
@@ -235,7 +236,7 @@ static const char *damage(struct sim *s, const char *dir)
     return ends.log.state == TAIL_DAMAGED ? NULL : "damage is not noticed";
 }
 
-static uint64_t last_of(const char *dir)
+static void read_manifest(struct sim *s, const char *dir, uint64_t *last)
 {
     char path[400], name[64] = "";
     static char bytes[1 << 16];
@@ -250,8 +251,9 @@ static uint64_t last_of(const char *dir)
     ssize_t n = read(fd, bytes, sizeof bytes);
     close(fd);
     tail_read_manifest(str_n(bytes, (size_t)n), &m);
-    assert_true(m.whole && m.begun);
-    return m.last;
+    assert_true(m.whole && m.begun && m.oldest_log > 0);
+    *last = m.last;
+    s->first_log = m.oldest_log;
 }
 
 static void many(struct fixture *f, const char *(*harm)(struct sim *s, const char *dir))
@@ -261,7 +263,8 @@ static void many(struct fixture *f, const char *(*harm)(struct sim *s, const cha
     write_many(f->kv, 3);
     reopen(f);
     shut(f);
-    uint64_t last = last_of(f->dir);
+    uint64_t last;
+    read_manifest(&s, f->dir, &last);
     for (int i = 0; i < LOGS; i++)
         s.log[i] = x_malloc(ROOM);
     for (int i = 0; i < (rounds ? atoi(rounds) : ROUNDS); i++) {

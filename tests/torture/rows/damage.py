@@ -197,7 +197,7 @@ class Flip:
         for text in v.wrong:
             self.problem(text)
         # Where a block of a table is lost keys are named by the two that they lie between; where the log is gone, not at all.
-        unnamed, gaps = [], "cannot be read" in said or "there is no log" in said
+        unnamed, gaps = [], "cannot be read" in said or "a log is missing" in said
         for (bucket, key), what in v.missing.items():
             if not gaps and not any(w in said for w in (f"{bucket}/{key}", f"object {key} belongs to bucket")):
                 unnamed.append(f"{bucket}/{key}: {what}")
