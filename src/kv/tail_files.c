@@ -28,8 +28,9 @@ static void log_name(uint64_t number, char out[32])
 /* Read and not mapped: what the disk cannot give is an error then, and no signal. To be freed: unload. */
 static bool load(const struct logs *l, const char *name, struct str *out, struct err *e)
 {
-    struct stat st;
+    struct stat st = {0};
     int fd = openat(l->dir, name, O_RDONLY | O_CLOEXEC);
+    *out = (struct str){0};
     bool ok = (fd >= 0 && fstat(fd, &st) == 0) || err_errno(e, "cannot read %s/%s", l->path, name);
     size_t size = ok && st.st_size > 0 ? (size_t)st.st_size : 0, n = 0;
     char *p = size ? x_malloc(size) : NULL;
