@@ -259,7 +259,10 @@ static void read_manifest(struct sim *s, const char *dir, uint64_t *last)
 static void many(struct fixture *f, const char *(*harm)(struct sim *s, const char *dir))
 {
     struct sim s = {0};
-    const char *rounds = getenv("ROUNDS");
+    const char *wanted = getenv("ROUNDS");
+    uint64_t rounds = ROUNDS;
+    if (wanted)
+        assert_true(str_to_u64(str_c(wanted), &rounds));
     write_many(f->kv, 3);
     reopen(f);
     shut(f);
@@ -267,14 +270,14 @@ static void many(struct fixture *f, const char *(*harm)(struct sim *s, const cha
     read_manifest(&s, f->dir, &last);
     for (int i = 0; i < LOGS; i++)
         s.log[i] = x_malloc(ROOM);
-    for (int i = 0; i < (rounds ? atoi(rounds) : ROUNDS); i++) {
-        s.chance = 88172645463325252ULL + (uint64_t)i * 7919;
+    for (uint64_t i = 0; i < rounds; i++) {
+        s.chance = 88172645463325252ULL + i * 7919;
         for (int k = 0; k < 20; k++)
             (void)chance(&s, 2);
         make(&s, last);
         const char *wrong = harm(&s, f->dir);
         if (wrong)
-            fail_msg("round %d: %s", i, wrong);
+            fail_msg("round %d: %s", (int)i, wrong);
     }
     for (int i = 0; i < LOGS; i++)
         free(s.log[i]);

@@ -16,6 +16,7 @@ from torture.stock import BUCKETS, MIB, Stock, Verdict
 # "named": the server starts, and what cannot be served right is answered 500 and named; "either"; "harmless".
 KINDS = {
     "log": ("kv/*.log", "refused"),          # but for its last batch
+    "body": ("blobs/*/*", "named"),
     "table": ("kv/*.sst", "either"),
     "blob file of rows": ("kv/*.blob", "either"),
     "MANIFEST": ("kv/MANIFEST-*", "either"),
@@ -24,7 +25,6 @@ KINDS = {
     "IDENTITY": ("kv/IDENTITY", "harmless"),
     "format": ("format", "refused"),
     "lock": ("lock", "harmless"),
-    "body": ("blobs/*/*", "named"),
     "segment": ("*.jsonl", "either"),        # in queue_dir: events that wait
 }
 BLOCK = 64 << 10
@@ -214,10 +214,11 @@ class Flip:
             self.problem(f"{len(v.lost_events)} events are lost after the salvage, which did not say so: {said[-1500:]}")
 
 
-def random_other(stock, relative, number):
-    """The file of another body."""
-    others = [p for p in files_of(stock, "body") if os.path.relpath(p, stock.path) != relative]
-    return others[number % len(others)]
+def another(stock, relative):
+    """The file of another body, of the same length if there is one: only its name tells then."""
+    path = os.path.join(stock.path, relative)
+    others = [p for p in files_of(stock, "body") if p != path]
+    return min(others, key=lambda p: abs(os.path.getsize(p) - os.path.getsize(path)))
 
 
 def put_in_place(other, path):
@@ -233,7 +234,7 @@ class Tear(Flip):
         # A log that ends early, or a MANIFEST, is one that a crash cut; one that is gone is not.
         self.removed_log = self.kind == "log" and self.bit == 0 and len(files_of(self.stock, "log")) == 1
         if self.bit == 3:
-            put_in_place(random_other(self.stock, self.relative, self.at), path)
+            put_in_place(another(self.stock, self.relative), path)
         elif self.removed_log:
             os.unlink(path)
         elif self.kind == "log" or self.bit > 1 or (self.kind == "MANIFEST" and self.bit):
@@ -282,11 +283,13 @@ def each_kind(ctx, harm):
         if stock is None:
             stock = Stock(f"{ctx.directory}/store", random, ctx.binary).make()
             ctx.add(acked=len(stock.objects))
-        kind = ctx.kinds[number % len(ctx.kinds)]
+        kind = ctx.kinds[(number - 1) % len(ctx.kinds)]
         path = random.choice(files_of(stock, kind))
         size = last_batch(path) - (512 if harm is Tear else 0) if kind == "log" else os.path.getsize(path)
-        kinds = 8 if harm is Flip else 4 if kind == "body" else 3
-        f = harm(ctx, stock, kind, path, places(random, size, kind), random.randrange(kinds))
+        bit = random.randrange(3 if harm is Tear else 8)
+        if harm is Tear and kind == "body" and number // len(ctx.kinds) % 2 == 0:
+            bit = 3
+        f = harm(ctx, stock, kind, path, places(random, size, kind), bit)
         ctx.log(f"round {number}: {f.place}: {f.run()}")
 
 
@@ -296,7 +299,7 @@ def flipped_bits(ctx):
 
 
 def torn_files(ctx):
-    ctx.kinds = ["log", "table", "blob file of rows", "MANIFEST", "CURRENT", "body", "segment"]
+    ctx.kinds = ["log", "body", "table", "blob file of rows", "MANIFEST", "CURRENT", "segment"]
     each_kind(ctx, Tear)
 
 
