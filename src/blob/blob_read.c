@@ -59,8 +59,10 @@ static bool read_footer(struct blob_reader *r, struct err *e)
         return damaged(r, "the footer's checksum is wrong", e);
     if (le32_get(f + 8) != BLOB_VERSION || le32_get(f + 12) != BLOB_BLOCK)
         return damaged(r, "written by another version of this program", e);
+#ifndef BELFRY_MUTATE_NO_BLOB_ID_CHECK
     if (le64_get(f + 24) != r->id)
         return damaged(r, "the footer names another blob", e);
+#endif
     r->size = le64_get(f + 16);
     if (r->size > size)
         return damaged(r, "shorter than its footer says", e);
@@ -136,7 +138,9 @@ static bool check_block(struct blob_reader *r, uint64_t block, const void *p, st
 
     if (!blob_table_get(r, block, &want, e))
         return false;
+#ifndef BELFRY_MUTATE_NO_BLOCK_CHECK
     if (crc == want)
+#endif
         return true;
     snprintf(what, sizeof what, "block %llu of %llu has CRC-32C %08x instead of %08x",
              (unsigned long long)block, (unsigned long long)r->blocks, crc, want);

@@ -17,7 +17,8 @@
 #include "kv/tail.h"
 #include "kv/wal_record.h"
 
-#define COPY_STEP ((size_t)1 << 20)
+#define COPY_STEP  ((size_t)64 << 10)
+#define DISK_BLOCK 4096 /* bytes that are given up where the disk does not give them */
 
 static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
 {
@@ -32,16 +33,53 @@ void kv_rescue_remove(const char *path)
     (void)nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-static bool copy_head(int from, int to, const char *name, uint64_t n, struct err *e)
+static void note(char list[512], const char *file, uint64_t offset)
 {
+    struct buf b;
+    buf_init(&b, 512);
+    buf_printf(&b, "%s%s at byte %llu", list[0] ? ", " : "", file, (unsigned long long)offset);
+    if (strlen(list) + b.len < 512)
+        memcpy(list + strlen(list), b.p, b.len);
+    buf_release(&b);
+}
+
+static bool write_all(int fd, const char *p, size_t n)
+{
+    while (n > 0) {
+        ssize_t done = write(fd, p, n);
+        if (done < 0)
+            return false;
+        p += done;
+        n -= (size_t)done;
+    }
+    return true;
+}
+
+/* As much as there is at `at`, and zeros for what the disk does not give, which are no record. */
+static ssize_t read_some(struct kv_rescue *r, const char *name, int in, char *buf, off_t at)
+{
+    ssize_t n = pread(in, buf, COPY_STEP, at);
+    if (n < 0 && errno == EIO)
+        n = pread(in, buf, DISK_BLOCK, at);
+    if (n >= 0 || errno != EIO)
+        return n;
+    note(r->unread, name, (uint64_t)at);
+    memset(buf, 0, DISK_BLOCK);
+    return DISK_BLOCK;
+}
+
+static bool copy_file(struct kv_rescue *r, int from, int to, const char *name, struct err *e)
+{
+    struct stat st;
     int in = openat(from, name, O_RDONLY | O_CLOEXEC);
     int out = openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     char *buf = x_malloc(COPY_STEP);
-    bool ok = in >= 0 && out >= 0;
-    while (ok && n > 0) {
-        ssize_t got = read(in, buf, n < COPY_STEP ? (size_t)n : COPY_STEP);
-        ok = got > 0 && write(out, buf, (size_t)got) == got;
-        n -= ok ? (uint64_t)got : 0;
+    bool ok = in >= 0 && out >= 0 && fstat(in, &st) == 0;
+    for (off_t at = 0; ok && at < st.st_size;) {
+        ssize_t got = read_some(r, name, in, buf, at);
+        size_t left = (size_t)(st.st_size - at), n = got > 0 && (size_t)got > left ? left : (size_t)got;
+        ok = got >= 0 && (got == 0 || write_all(out, buf, n));
+        at = got > 0 ? at + (off_t)n : st.st_size;
     }
     if (!ok)
         err_errno(e, "cannot copy %s", name);
@@ -54,13 +92,9 @@ static bool copy_head(int from, int to, const char *name, uint64_t n, struct err
 }
 
 /* A link where the file system has them, else a copy. */
-static bool link_one(int from, int to, const char *name, struct err *e)
+static bool link_one(struct kv_rescue *r, int from, int to, const char *name, struct err *e)
 {
-    struct stat st;
-    if (linkat(from, name, to, name, 0) == 0)
-        return true;
-    return (fstatat(from, name, &st, 0) == 0 || err_errno(e, "cannot look at %s", name)) &&
-           copy_head(from, to, name, (uint64_t)st.st_size, e);
+    return linkat(from, name, to, name, 0) == 0 || copy_file(r, from, to, name, e);
 }
 
 /* A log, or a MANIFEST: its bytes are not shared with the store's, so that wrong bits can be set right. */
@@ -69,25 +103,21 @@ static bool is_log(const char *name)
     return str_ends(str_c(name), STR(".log")) || str_starts(str_c(name), STR("MANIFEST-"));
 }
 
-static bool take_file(int from, int to, const char *name, struct err *e)
+static bool take_file(struct kv_rescue *r, int from, int to, const char *name, struct err *e)
 {
     struct str n = str_c(name);
-    struct stat st;
     if (str_eq(n, STR("LOCK")) || str_starts(n, STR("LOG")) || name[0] == '.')
         return true;
-    if (!is_log(name))
-        return link_one(from, to, name, e);
-    return (fstatat(from, name, &st, 0) == 0 || err_errno(e, "cannot look at %s", name)) &&
-           copy_head(from, to, name, (uint64_t)st.st_size, e);
+    return is_log(name) ? copy_file(r, from, to, name, e) : link_one(r, from, to, name, e);
 }
 
-static bool take_files(const struct kv_rescue *r, struct err *e)
+static bool take_files(struct kv_rescue *r, struct err *e)
 {
     DIR *d = opendir(r->dir);
     int to = d ? open(r->work, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     bool ok = to >= 0 || err_errno(e, "cannot open %s", d ? r->work : r->dir);
     for (struct dirent *entry; d && ok && (entry = readdir(d));)
-        ok = take_file(dirfd(d), to, entry->d_name, e);
+        ok = take_file(r, dirfd(d), to, entry->d_name, e);
     if (d)
         closedir(d);
     if (to >= 0)
@@ -116,16 +146,6 @@ static bool mend_bit(const char *path, uint64_t offset)
     return ok;
 }
 
-static void note_mended(struct kv_rescue *r, const char *file, uint64_t offset)
-{
-    struct buf b;
-    buf_init(&b, sizeof r->mended);
-    buf_printf(&b, "%s%s at byte %llu", r->mended[0] ? ", " : "", file, (unsigned long long)offset);
-    if (strlen(r->mended) + b.len < sizeof r->mended)
-        memcpy(r->mended + strlen(r->mended), b.p, b.len);
-    buf_release(&b);
-}
-
 static char *in_work(const struct kv_rescue *r, const char *name)
 {
     size_t n = strlen(r->work) + strlen(name) + 2;
@@ -140,7 +160,7 @@ static void mend(struct kv_rescue *r, const char *file)
     char *path = in_work(r, file);
     uint64_t offset;
     while (wal_first_unsound(r->work, file, &offset) && mend_bit(path, offset))
-        note_mended(r, file, offset);
+        note(r->mended, file, offset);
     free(path);
 }
 
@@ -159,9 +179,9 @@ static bool cut_logs(struct kv_rescue *r)
 {
     DIR *d = opendir(r->work);
     char *path = in_work(r, r->at.file);
-    bool ok = d && truncate(path, (off_t)r->at.offset) == 0;
+    bool ok = d && (r->missing || truncate(path, (off_t)r->at.offset) == 0);
     for (struct dirent *entry; ok && (entry = readdir(d));)
-        if (str_ends(str_c(entry->d_name), STR(".log")) && strcmp(entry->d_name, r->at.file) > 0)
+        if (wal_number(entry->d_name) > wal_number(r->at.file))
             ok = unlinkat(dirfd(d), entry->d_name, 0) == 0;
     if (d)
         closedir(d);
@@ -177,6 +197,7 @@ static bool prepare_logs(struct kv_rescue *r, struct err *e)
     mend_logs(r);
     if (!tail_look(r->work, &ends, &why))
         return true; /* who opens it will say why */
+    r->missing = ends.log.missing;
     r->cut = ends.log.state == TAIL_DAMAGED;
     if (!r->cut)
         return tail_cut(r->work, &ends, e);
@@ -210,13 +231,20 @@ bool rocks_manifest(const char *dir, char name[64])
     return ok;
 }
 
+/* Its number has six digits at least, so of two names the longer one is newer. */
+static bool is_newer(const char *name, const char *than)
+{
+    size_t a = strlen(name), b = strlen(than);
+    return a != b ? a > b : strcmp(name, than) > 0;
+}
+
 static bool newest_manifest(const char *dir, char name[64])
 {
     DIR *d = opendir(dir);
     name[0] = 0;
     for (struct dirent *entry; d && (entry = readdir(d));)
         if (str_starts(str_c(entry->d_name), STR("MANIFEST-")) && strlen(entry->d_name) < 64 &&
-            strcmp(entry->d_name, name) > 0)
+            is_newer(entry->d_name, name))
             (void)snprintf(name, 64, "%s", entry->d_name);
     if (d)
         closedir(d);
@@ -300,8 +328,8 @@ static bool rebuild(struct kv_rescue *r, struct err *e)
 static bool make_work(struct kv_rescue *r, struct err *e)
 {
     kv_rescue_remove(r->work);
-    r->mended[0] = 0;
-    r->cut = r->current = false;
+    r->mended[0] = r->unread[0] = 0;
+    r->cut = r->current = r->missing = false;
     return (mkdir(r->work, 0700) == 0 || err_errno(e, "cannot create %s", r->work)) && take_files(r, e);
 }
 

@@ -45,20 +45,22 @@ static size_t record_at(struct str file, size_t at, struct str *key, struct str 
     return (size_t)(RECORD_HEADER + key_n + value_n);
 }
 
-void kv_rescue_bodies_in(struct str file, void (*each)(void *ctx, struct str key, struct str value),
-                         void *ctx)
+void kv_rescue_bodies_in(struct str file, bool found,
+                         void (*each)(void *ctx, struct str key, struct str value), void *ctx)
 {
     struct str key, value;
-    for (size_t at = FILE_HEADER, step; at < file.n; at += step) {
+    bool searching = false;
+    for (size_t at = FILE_HEADER, step; at < file.n && (found || !searching); at += step) {
         step = record_at(file, at, &key, &value);
-        if (step && value.p)
+        if (step && value.p && found == searching)
             each(ctx, key, value);
+        searching |= step == 0;
         step = step ? step : 1;
     }
 }
 
-static void read_file(int dir, const char *name, void (*each)(void *ctx, struct str key, struct str value),
-                      void *ctx)
+static void read_file(int dir, const char *name, bool found,
+                      void (*each)(void *ctx, struct str key, struct str value), void *ctx)
 {
     struct stat st;
     int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
@@ -67,7 +69,7 @@ static void read_file(int dir, const char *name, void (*each)(void *ctx, struct 
     if (fstat(fd, &st) == 0 && st.st_size > FILE_HEADER && st.st_size < FILE_MAX) {
         char *bytes = x_malloc((size_t)st.st_size);
         ssize_t n = pread(fd, bytes, (size_t)st.st_size, 0);
-        kv_rescue_bodies_in(str_n(bytes, n < 0 ? 0 : (size_t)n), each, ctx);
+        kv_rescue_bodies_in(str_n(bytes, n < 0 ? 0 : (size_t)n), found, each, ctx);
         free(bytes);
     }
     close(fd);
@@ -76,10 +78,12 @@ static void read_file(int dir, const char *name, void (*each)(void *ctx, struct 
 void kv_rescue_bodies(const struct kv_rescue *r, void (*each)(void *ctx, struct str key, struct str value),
                       void *ctx)
 {
-    DIR *d = opendir(r->dir);
-    for (struct dirent *entry; d && (entry = readdir(d));)
-        if (str_ends(str_c(entry->d_name), STR(".blob")))
-            read_file(dirfd(d), entry->d_name, each, ctx);
-    if (d)
-        closedir(d);
+    for (int found = 1; found >= 0; found--) {
+        DIR *d = opendir(r->dir);
+        for (struct dirent *entry; d && (entry = readdir(d));)
+            if (str_ends(str_c(entry->d_name), STR(".blob")))
+                read_file(dirfd(d), entry->d_name, found, each, ctx);
+        if (d)
+            closedir(d);
+    }
 }

@@ -140,6 +140,10 @@ static bool refuse(const char *dir, const struct tail_end *end, struct err *e)
     if (strcmp(end->at.file, "CURRENT") == 0)
         return err_set(e, "the rows in %s are damaged: %s/CURRENT does not name a MANIFEST that is there",
                        dir, dir);
+    if (end->missing)
+        return err_set(
+            e, "the rows in %s are damaged: %s/%s, or a log after it, is missing: it has the newest changes",
+            dir, dir, end->at.file);
     return err_set(e, "the rows in %s are damaged: %s/%s at byte %llu", dir, dir, end->at.file,
                    (unsigned long long)end->at.offset);
 }
@@ -233,12 +237,12 @@ struct kv *kv_open(const char *dir, const struct kv_options *o, struct err *e)
     r->shadow = shadow;
     memcpy(r->spaces, spaces, sizeof(spaces));
     r->read = rocksdb_readoptions_create();
-    rocksdb_readoptions_set_verify_checksums(r->read, 1);
+    rocksdb_readoptions_set_verify_checksums(r->read, ROCKS_VERIFY);
     r->read_cached = rocksdb_readoptions_create();
-    rocksdb_readoptions_set_verify_checksums(r->read_cached, 1);
+    rocksdb_readoptions_set_verify_checksums(r->read_cached, ROCKS_VERIFY);
     rocksdb_readoptions_set_read_tier(r->read_cached, READ_TIER_CACHE);
     r->read_range = rocksdb_readoptions_create();
-    rocksdb_readoptions_set_verify_checksums(r->read_range, 1);
+    rocksdb_readoptions_set_verify_checksums(r->read_range, ROCKS_VERIFY);
     rocksdb_readoptions_set_max_skippable_internal_keys(r->read_range, RANGE_SKIP);
     r->write_sync = rocksdb_writeoptions_create();
     rocksdb_writeoptions_set_sync(r->write_sync, 1);

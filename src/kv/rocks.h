@@ -52,6 +52,13 @@ bool rocks_scan_failed(struct kv_scan *base, struct err *e);
 void rocks_scan_close(struct kv_scan *base);
 bool rocks_verify(void *self, void (*bad)(void *ctx, const char *what), void *ctx);
 
+/* Whatever is read is verified. */
+#ifdef BELFRY_MUTATE_NO_ROW_CHECK
+#define ROCKS_VERIFY 0
+#else
+#define ROCKS_VERIFY 1
+#endif
+
 /* --- rocks.c ------------------------------------------------------------------------------------------------------ */
 
 extern const struct kv_backend rocks_backend;

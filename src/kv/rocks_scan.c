@@ -37,7 +37,7 @@ static struct rocks_scan *scan_new(struct rocks *r, enum kv_space space, struct 
     s->first_n = first.n;
     s->end = copy(end);
     s->read = rocksdb_readoptions_create();
-    rocksdb_readoptions_set_verify_checksums(s->read, 1);
+    rocksdb_readoptions_set_verify_checksums(s->read, ROCKS_VERIFY);
     rocksdb_readoptions_set_total_order_seek(s->read, 1);
     rocksdb_readoptions_set_background_purge_on_iterator_cleanup(s->read, 1);
     rocksdb_readoptions_set_fill_cache(s->read, !verify);

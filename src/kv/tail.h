@@ -12,16 +12,23 @@
  * that, no batch behind the bad place was synced either, but perhaps the last: for the sync of a batch syncs what is before it,
  * and the batch after that would say so. What cannot be told is damage to what the very last sync covered, when nothing was
  * written after it; a clean stop writes one more batch, with nothing but its mark. (Nor damage to several batches in a row at
- * the front of the oldest log, when only the first of them were synced.)
+ * the front of the oldest log, when only the first of them were synced, and tables were written since the log was begun.)
  *
  * Bodies of clients are in the log, too, and may be made to look like batches. So a mark names its *writer*, a number that each
- * server draws when it opens the store: where the batches before the bad place have one, only its marks count.
+ * server draws when it opens the store: where the batches before the bad place have one, in its log or an older one, only its
+ * marks count among what is found by searching. (Where none has, all count; but the first batch of a server is no client's, and is
+ * synced.) What stands at the beginning of a younger log, batch after batch, is the
+ * server's own in any case.
  *
  * A batch that RocksDB would apply behind a gap (it does not hold sequence numbers against each other in the recovery mode
  * that we use, and takes zeros for space that was set aside) would be a change without those before it. So batches must
  * follow each other without a gap, over all logs that are in use, from what the MANIFEST says on; and what is behind a gap is cut
  * off before RocksDB opens the log. A log that is in use was written to before the next one was begun: when it has no batch and
  * the next one does, its batches are missing.
+ *
+ * A store that was opened has a log at any time. RocksDB syncs the name of the one that it begins with before it removes the
+ * MANIFEST that was before; so where there is no other MANIFEST, and no log at all, somebody has removed it. So has somebody where
+ * younger ones are there, but not the oldest that is needed: it was made before them.
  *
  * The MANIFEST, which says what tables and logs are in use, may end in the same way. Each of its edits is synced before the
  * files that it makes superfluous are removed; so a MANIFEST that ends at a bad place describes a state that is whole as long
@@ -75,8 +82,9 @@ struct tail_walk {
 /* Batch after batch from the beginning of a log, each where the one before it ended. False: *at is where none is, or not the
  * right one, w->wanted the sequence number that should be there, *bad the bad record. */
 bool tail_follow(struct str log, struct tail_walk *w, size_t *at, size_t *bad);
-/* Does a batch behind `at` prove that the batch with sequence number w->wanted (0: the one before the first batch that is
- * found) was synced? `span`: bytes of all logs from the bad place to the end of this one. */
+/* Does a batch at `at` or behind it prove that the batch with sequence number w->wanted (0: the one before the first batch that is
+ * found, or w->most if that is less) was synced? at = 0: from the beginning of a log that may be sound. `span`: bytes of all logs from the bad place to the
+ * end of this one; without marks, what is found by searching counts when so many bytes may hold the rows up to it. */
 bool tail_proves(struct str log, size_t at, uint64_t span, struct tail_walk *w);
 
 /* What the records of a MANIFEST say up to the first bad place, at `end`. */
@@ -95,12 +103,14 @@ enum tail_state { TAIL_WHOLE, TAIL_TORN, TAIL_DAMAGED };
 /* `at`: of what is torn, where a batch begins that is to be cut; of what is damaged, its first bad record. */
 struct tail_end {
     enum tail_state state;
+    bool missing; /* damaged: this log, or one after it, should be there, and none is */
     struct wal_damage at;
 };
 struct tail_ends {
     struct tail_end manifest, log;
 };
-/* Looks at CURRENT, its MANIFEST, and at the logs that are in use. False: they cannot be read. */
+/* Looks at CURRENT, its MANIFEST, and at the logs that are in use. False: they cannot be read; an error of the disk is said to be
+ * damage, but is never taken for an end that is torn. */
 bool tail_look(const char *dir, struct tail_ends *ends, struct err *e);
 /* Cuts what is torn, and empties the logs behind the torn one. Who calls it is the only one with this folder open. */
 bool tail_cut(const char *dir, const struct tail_ends *ends, struct err *e);

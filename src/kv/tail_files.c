@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,9 +13,11 @@
 #include "kv/tail.h"
 
 struct logs {
+    const char *path;
     int dir;
     uint64_t *numbers; /* in order */
     size_t n, cap;
+    unsigned manifests; /* that are there */
 };
 
 static void log_name(uint64_t number, char out[32])
@@ -24,27 +25,37 @@ static void log_name(uint64_t number, char out[32])
     (void)snprintf(out, 32, "%06llu.log", (unsigned long long)number);
 }
 
-static bool map(int dir, const char *name, struct str *out, struct err *e)
+/* Read and not mapped: what the disk cannot give is an error then, and no signal. To be freed: unload. */
+static bool load(const struct logs *l, const char *name, struct str *out, struct err *e)
 {
-    struct stat st;
-    int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
-    void *p = NULL;
-    bool ok = fd >= 0 && fstat(fd, &st) == 0;
-    if (ok && st.st_size > 0)
-        ok = (p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0)) != MAP_FAILED;
-    if (!ok)
-        err_errno(e, "cannot read %s", name);
-    else
-        *out = str_n(p, (size_t)st.st_size);
+    struct stat st = {0};
+    int fd = openat(l->dir, name, O_RDONLY | O_CLOEXEC);
+    *out = (struct str){0};
+    bool ok = (fd >= 0 && fstat(fd, &st) == 0) || err_errno(e, "cannot read %s/%s", l->path, name);
+    size_t size = ok && st.st_size > 0 ? (size_t)st.st_size : 0, n = 0;
+    char *p = size ? x_malloc(size) : NULL;
+    ssize_t got = 1;
+    while (n < size && (got = pread(fd, p + n, size - n, (off_t)n)) != 0) {
+        if (got > 0)
+            n += (size_t)got;
+        else if (errno != EINTR)
+            break;
+    }
+    if (got < 0) {
+        ok = err_errno(e, "the rows in %s are damaged: %s/%s cannot be read at byte %zu", l->path, l->path,
+                       name, n);
+        free(p);
+    } else if (ok) {
+        *out = str_n(p, n);
+    }
     if (fd >= 0)
         close(fd);
     return ok;
 }
 
-static void unmap(struct str s)
+static void unload(struct str s)
 {
-    if (s.n > 0)
-        (void)munmap((void *)s.p, s.n);
+    free((void *)s.p);
 }
 
 static int by_number(const void *a, const void *b)
@@ -59,9 +70,10 @@ static bool find_logs(struct logs *l, const char *dir, struct err *e)
     DIR *d = opendir(dir);
     if (!d)
         return err_errno(e, "cannot read %s", dir);
-    for (struct dirent *entry; (entry = readdir(d));) {
-        struct str name = str_c(entry->d_name);
-        if (!str_ends(name, STR(".log")) || !str_to_u64(str_head(name, name.n - 4), &number))
+    errno = 0;
+    for (struct dirent *entry; (entry = readdir(d)); errno = 0) {
+        l->manifests += str_starts(str_c(entry->d_name), STR("MANIFEST-"));
+        if ((number = wal_number(entry->d_name)) == 0)
             continue;
         if (l->n == l->cap) {
             l->cap = l->cap ? 2 * l->cap : 16;
@@ -69,10 +81,11 @@ static bool find_logs(struct logs *l, const char *dir, struct err *e)
         }
         l->numbers[l->n++] = number;
     }
+    bool ok = errno == 0 || err_errno(e, "cannot read %s", dir);
     closedir(d);
     if (l->n > 0)
         qsort(l->numbers, l->n, sizeof *l->numbers, by_number);
-    return true;
+    return ok;
 }
 
 /* Those before this one. */
@@ -155,27 +168,27 @@ static bool look_at_logs(const struct logs *l, uint64_t last, bool apart, struct
         struct str log;
         char name[32] = "";
         log_name(l->numbers[i], name);
-        if (!map(l->dir, name, &log, e))
+        if (!load(l, name, &log, e))
             return false;
         if (apart && end->state == TAIL_WHOLE) {
-            looking.walk.wanted = 0;
+            looking.walk.wanted = looking.walk.writer = 0;
             looking.walk.most = UINT64_MAX;
             looking.empty[0] = 0;
         }
         look_at_log(&looking, name, log);
-        unmap(log);
+        unload(log);
     }
     *walk = looking.walk;
     return true;
 }
 
 /* CURRENT names a MANIFEST that is there; and a folder without CURRENT is new. */
-static bool look_at_current(int dir, const struct logs *l, struct tail_end *end)
+static bool look_at_current(const struct logs *l, struct tail_end *end)
 {
     struct str text;
     struct stat st;
     struct err ignored;
-    if (!map(dir, "CURRENT", &text, &ignored)) {
+    if (!load(l, "CURRENT", &text, &ignored)) {
         if (l->n > 0)
             set_end(end, TAIL_DAMAGED, "CURRENT", 0);
         return false;
@@ -185,8 +198,8 @@ static bool look_at_current(int dir, const struct logs *l, struct tail_end *end)
               name.n < sizeof end->at.file && !memchr(name.p, 0, name.n);
     if (ok)
         (void)snprintf(end->at.file, sizeof end->at.file, "%.*s", STR_FMT(name));
-    unmap(text);
-    if (!ok || fstatat(dir, end->at.file, &st, 0) != 0) {
+    unload(text);
+    if (!ok || fstatat(l->dir, end->at.file, &st, 0) != 0) {
         set_end(end, TAIL_DAMAGED, "CURRENT", 0);
         return false;
     }
@@ -198,29 +211,45 @@ static bool look_at_manifest(const struct logs *l, struct tail_end *end, struct 
 {
     struct str bytes;
     *m = (struct tail_manifest){.whole = true};
-    if (!look_at_current(l->dir, l, end))
+    if (!look_at_current(l, end))
         return true;
-    if (!map(l->dir, end->at.file, &bytes, e))
+    if (!load(l, end->at.file, &bytes, e))
         return false;
     tail_read_manifest(bytes, m);
-    unmap(bytes);
+    unload(bytes);
     if (!m->whole)
         set_end(end, m->begun ? TAIL_TORN : TAIL_DAMAGED, end->at.file, m->end);
     return true;
+}
+
+/* The number in the name of a MANIFEST. */
+static uint64_t manifest_number(const char *manifest)
+{
+    uint64_t number = 0;
+    (void)str_to_u64(str_c(manifest + sizeof "MANIFEST-" - 1), &number);
+    return number;
 }
 
 /* A log that is in use is there. The oldest one in use is one that was written to, or that an opening names: the number after the
  * last one that it read, and then it is the log that this opening made, before its MANIFEST. */
 static bool in_use_is_there(const struct logs *l, const struct tail_manifest *m, const char *manifest)
 {
-    uint64_t number = 0;
-    (void)str_to_u64(str_c(manifest + sizeof "MANIFEST-" - 1), &number);
-    return l->n > 0 && (l->numbers[0] == m->oldest_log || l->numbers[0] < number);
+    return l->n > 0 && (l->numbers[0] == m->oldest_log || l->numbers[0] < manifest_number(manifest));
+}
+
+/* A sound MANIFEST names a log, and no crash took it (kv/tail.h): none is left at all, or younger ones are there. `any`: before
+ * those that are not used any more were left out. */
+static bool is_missing(const struct logs *l, bool any, const struct tail_manifest *m,
+                       const struct tail_end *manifest)
+{
+    if (manifest->state != TAIL_WHOLE || !m->begun || m->oldest_log == 0)
+        return false;
+    return any ? l->n > 0 && !in_use_is_there(l, m, manifest->at.file) : l->manifests == 1;
 }
 
 bool tail_look(const char *dir, struct tail_ends *ends, struct err *e)
 {
-    struct logs l = {.dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    struct logs l = {.path = dir, .dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
     struct tail_walk walk = {0};
     struct tail_manifest m = {0};
     bool lacks = false;
@@ -228,8 +257,13 @@ bool tail_look(const char *dir, struct tail_ends *ends, struct err *e)
     if (l.dir < 0)
         return true; /* a new one, or RocksDB will say why */
     bool ok = find_logs(&l, dir, e) && look_at_manifest(&l, &ends->manifest, &m, e);
-    if (ok) {
-        leave_out(&l, m.oldest_log);
+    bool any = l.n > 0;
+    leave_out(&l, m.oldest_log);
+    if (ok && is_missing(&l, any, &m, &ends->manifest)) {
+        log_name(m.oldest_log, ends->log.at.file);
+        ends->log.state = TAIL_DAMAGED;
+        ends->log.missing = true;
+    } else if (ok) {
         lacks = !in_use_is_there(&l, &m, ends->manifest.at.file);
         ok = look_at_logs(&l, m.last, ends->manifest.state == TAIL_DAMAGED, &ends->log, &walk, e);
     }
@@ -272,9 +306,7 @@ static bool cut_logs(const struct logs *l, const struct wal_damage *at, struct e
 bool tail_cut(const char *dir, const struct tail_ends *ends, struct err *e)
 {
     const struct wal_damage *m = &ends->manifest.at, *at = &ends->log.at;
-    struct logs l = {.dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-    struct str name = str_c(at->file);
-    uint64_t first;
+    struct logs l = {.path = dir, .dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
     bool ok = l.dir >= 0 || err_errno(e, "cannot open %s", dir);
     if (ok && ends->manifest.state == TAIL_TORN) {
         log_warn("kv",
@@ -288,9 +320,8 @@ bool tail_cut(const char *dir, const struct tail_ends *ends, struct err *e)
                  "%s/%s: what is behind byte %llu is cut off: it was written but not synced when the server "
                  "ended; nothing in it was acknowledged",
                  dir, at->file, (unsigned long long)at->offset);
-        ok = str_to_u64(str_head(name, name.n - 4), &first) && find_logs(&l, dir, e);
-        if (ok)
-            leave_out(&l, first);
+        ok = find_logs(&l, dir, e);
+        leave_out(&l, wal_number(at->file));
         ok = ok && cut_logs(&l, at, e);
     }
     release_logs(&l);

@@ -3,6 +3,7 @@
  * A log that is to be cut, of a store that is only to be read: RocksDB would apply what is behind a gap. So it is shown a folder
  * of links in which that log is short and younger ones are missing; and the MANIFEST is short, when that is to be cut. */
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -12,15 +13,6 @@
 
 #include "kv/tail.h"
 
-static uint64_t log_number(const char *file)
-{
-    struct str name = str_c(file);
-    uint64_t n = 0;
-    if (!str_ends(name, STR(".log")) || !str_to_u64(str_head(name, name.n - 4), &n))
-        return 0;
-    return n;
-}
-
 static bool copy_front(int dir, const char *file, const char *to, uint64_t n)
 {
     int in = openat(dir, file, O_RDONLY | O_CLOEXEC),
@@ -29,6 +21,7 @@ static bool copy_front(int dir, const char *file, const char *to, uint64_t n)
     while (ok && n > 0) {
         ssize_t done = sendfile(out, in, NULL, n);
         ok = done > 0;
+        errno = done == 0 ? EIO : errno; /* it was longer a moment ago */
         n -= ok ? (size_t)done : 0;
     }
     if (in >= 0)
@@ -40,11 +33,11 @@ static bool copy_front(int dir, const char *file, const char *to, uint64_t n)
 
 static bool show_files(DIR *d, const char *real, const struct tail_ends *ends, const char *shadow)
 {
-    uint64_t cut = ends->log.state == TAIL_WHOLE ? UINT64_MAX : log_number(ends->log.at.file);
+    uint64_t cut = ends->log.state == TAIL_WHOLE ? UINT64_MAX : wal_number(ends->log.at.file);
     bool ok = true;
     for (struct dirent *entry; ok && (entry = readdir(d));) {
         char from[PATH_MAX], to[PATH_MAX];
-        uint64_t log = log_number(entry->d_name);
+        uint64_t log = wal_number(entry->d_name);
         const struct tail_end *end = log == cut ? &ends->log : &ends->manifest;
         bool cut_here = end->state != TAIL_WHOLE && strcmp(entry->d_name, end->at.file) == 0;
         if (entry->d_name[0] == '.' || str_starts(str_c(entry->d_name), STR("LO")) || log > cut)
@@ -71,8 +64,10 @@ bool tail_shadow(const char *dir, const struct tail_ends *ends, char **out, stru
     if (d)
         closedir(d);
     free(real);
-    if (!ok)
+    if (!ok) {
         tail_shadow_remove(*out);
+        *out = NULL;
+    }
     return ok;
 }
 

@@ -1,27 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What is damaged, for who wants to save what is left: tail.h has what tells it from what a crash leaves. */
+ * Names of logs. */
 #include "kv/wal.h"
 
-#include "kv/tail.h"
-
-bool wal_find_damage(const char *dir, struct wal_damage *out)
+uint64_t wal_number(const char *file)
 {
-    struct tail_ends ends;
-    struct err ignored;
-    bool found = tail_look(dir, &ends, &ignored) && ends.log.state == TAIL_DAMAGED;
-    if (found)
-        *out = ends.log.at;
-    return found;
-}
-
-bool wal_file_damaged(const char *dir, const char *file, uint64_t *offset)
-{
-    struct tail_ends ends;
-    struct err ignored;
-    bool found = tail_look(dir, &ends, &ignored) && ends.manifest.state == TAIL_DAMAGED &&
-                 strcmp(ends.manifest.at.file, file) == 0;
-    if (found)
-        *offset = ends.manifest.at.offset;
-    return found;
+    struct str name = str_c(file);
+    uint64_t n = 0;
+    if (!str_ends(name, STR(".log")) || !str_to_u64(str_head(name, name.n - 4), &n))
+        return 0;
+    return n;
 }

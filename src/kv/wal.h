@@ -15,12 +15,8 @@ struct wal_damage {
     char file[256]; /* name within the folder */
     uint64_t offset;
 };
-/* The first damage in the logs of a store, oldest log first: its record. False when there is none, or they cannot be read. What a
- * crash leaves is no damage (kv/tail.h). */
-bool wal_find_damage(const char *dir, struct wal_damage *out);
-
-/* The same in its MANIFEST, which has the same form: `file` is the one that CURRENT names. */
-bool wal_file_damaged(const char *dir, const char *file, uint64_t *offset);
+/* The number of a log by its name ("000016.log"); 0: it is none. Names do not sort as their numbers do: they grow longer. */
+uint64_t wal_number(const char *file);
 
 /* Calls each for every batch (wal_record.h) that can still be read from that place on: what is damaged is stepped over. */
 struct wal_reader {

@@ -118,7 +118,13 @@ bool wal_first_unsound(const char *dir, const char *file, uint64_t *offset)
 
 static int is_log(const struct dirent *d)
 {
-    return str_ends(str_c(d->d_name), STR(".log"));
+    return wal_number(d->d_name) > 0;
+}
+
+static int by_number(const struct dirent **a, const struct dirent **b)
+{
+    uint64_t x = wal_number((*a)->d_name), y = wal_number((*b)->d_name);
+    return x < y ? -1 : x > y;
 }
 
 void wal_read_from(const char *dir, const struct wal_damage *from, const struct wal_reader *reader)
@@ -129,11 +135,12 @@ void wal_read_from(const char *dir, const struct wal_damage *from, const struct 
         return;
     wal_walk_init(&w, reader->each, reader->ctx);
     struct dirent **logs = NULL;
-    int n = scandir(dir, &logs, is_log, alphasort);
+    int n = scandir(dir, &logs, is_log, by_number);
+    uint64_t first = wal_number(from->file);
     for (int i = 0; i < n; i++) {
-        int order = strcmp(logs[i]->d_name, from->file);
-        if (order >= 0)
-            read_file(&w, fd, logs[i]->d_name, order == 0 ? from->offset : 0);
+        uint64_t number = wal_number(logs[i]->d_name);
+        if (number >= first)
+            read_file(&w, fd, logs[i]->d_name, number == first ? from->offset : 0);
         free(logs[i]);
     }
     free(logs);

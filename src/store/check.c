@@ -243,12 +243,22 @@ struct check_bucket *check_bucket_of(struct check *c, uint64_t id)
                         : NULL;
 }
 
+static bool has_bucket_named(const struct check *c, const char *name)
+{
+    for (size_t i = 0; i < c->n_buckets; i++)
+        if (c->buckets[i].name && strcmp(c->buckets[i].name, name) == 0)
+            return true;
+    return false;
+}
+
 /* Of a bucket whose row is lost: a salvage gives it this name. */
 struct check_bucket *check_add_orphan(struct check *c, uint64_t id)
 {
-    char name[32];
+    char name[48];
 
     snprintf(name, sizeof name, "salvaged-%016" PRIx64, id);
+    for (unsigned i = 2; has_bucket_named(c, name); i++) /* it is a client's */
+        snprintf(name, sizeof name, "salvaged-%016" PRIx64 "-%u", id, i);
     check_add_bucket(c, id, x_strdup(name));
     c->buckets[c->n_buckets - 1].orphan = true;
     qsort(c->buckets, c->n_buckets, sizeof *c->buckets, by_bucket);

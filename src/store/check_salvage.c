@@ -31,7 +31,8 @@ void store_advise(const char *dir, struct err *e)
 {
     struct err why = *e;
     char advice[sizeof why.text];
-    bool damage = strstr(why.text, "damaged") || strstr(why.text, "Corruption");
+    bool damage = strstr(why.text, "damaged") || strstr(why.text, "Corruption") ||
+                  strstr(why.text, "Input/output error");
     if (!damage || strstr(why.text, "repair.md"))
         return;
     int n =
@@ -53,12 +54,19 @@ static void tell_rescue(struct salvage *s, const struct err *refused)
         printf("rows: %s\n", refused->text);
         s->c.rows_findings++;
     }
-    s->c.findings += r->cut || r->rebuilt;
+    s->c.findings += r->cut || r->rebuilt || r->unread[0];
+    if (r->unread[0]) /* zeros look torn, and that by itself is no damage */
+        printf("the disk does not give what is in %s: what stood there is lost\n", r->unread);
+    s->c.rows_findings += r->unread[0] != 0;
+    if (r->missing)
+        puts("a log is missing, which has the newest changes and their events: rows are as of the last time "
+             "that they "
+             "were written out");
     if (r->mended[0]) { /* in a copy, and a start would take it for torn */
         s->c.rows_findings++;
         printf("one bit was wrong, and its checksum told which, in %s: nothing is lost there\n", r->mended);
     }
-    if (r->cut)
+    if (r->cut && !r->missing)
         printf("the log is damaged in %s/%s at byte %" PRIu64 ": rows are as of that place\n", s->kv,
                r->at.file, r->at.offset);
     if (r->current)
@@ -165,8 +173,14 @@ static bool exchange(const char *a, const char *b, const char *spare)
 {
     if (renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE) == 0)
         return true;
-    return (errno == EINVAL || errno == ENOSYS) && rename(a, spare) == 0 && rename(b, a) == 0 &&
-           rename(spare, b) == 0;
+    if ((errno != EINVAL && errno != ENOSYS) || rename(a, spare) != 0)
+        return false;
+    if (rename(b, a) == 0)
+        return rename(spare, b) == 0;
+    int why = errno;
+    (void)rename(spare, a);
+    errno = why;
+    return false;
 }
 
 static bool replace_rows(struct salvage *s, struct err *e)
@@ -203,34 +217,46 @@ static bool see_stray(void *ctx, uint64_t id, uint64_t size)
     return true;
 }
 
-/* blobs/ab/ID becomes salvage-TIME/blobs/ab/ID. */
-static bool set_aside(struct salvage *s, uint64_t id, struct err *e)
+/* BLOBS/ab/ID becomes UNDER/ab/ID. False: errno. */
+static bool move_file(const char *blobs, const char *under, uint64_t id)
 {
-    char name[64];
-    (void)snprintf(name, sizeof name, "blobs/%02x", (unsigned)(id & 0xff));
-    char *blobs = folder_path(s->aside, "blobs"), *folder = folder_path(s->aside, name);
-    (void)snprintf(name, sizeof name, "blobs/%02x/%016" PRIx64, (unsigned)(id & 0xff), id);
-    char *from = folder_path(s->folder.dir, name), *to = folder_path(s->aside, name);
-    bool ok = (mkdir(blobs, 0700) == 0 || errno == EEXIST) && (mkdir(folder, 0700) == 0 || errno == EEXIST) &&
+    char name[32];
+    (void)snprintf(name, sizeof name, "%02x/%016" PRIx64, (unsigned)(id & 0xff), id);
+    char *from = folder_path(blobs, name), *to = folder_path(under, name);
+    name[2] = 0;
+    char *folder = folder_path(under, name);
+    bool ok = (mkdir(under, 0700) == 0 || errno == EEXIST) && (mkdir(folder, 0700) == 0 || errno == EEXIST) &&
               rename(from, to) == 0;
-    if (!ok)
-        err_errno(e, "cannot move %s to %s", from, to);
-    free(blobs);
-    free(folder);
+    int why = errno;
     free(from);
     free(to);
+    free(folder);
+    errno = why;
     return ok;
 }
 
+/* blobs/ may be a file system of its own, or a link to one: what is set aside stays on it then. */
 static bool set_strays_aside(struct salvage *s, struct err *e)
 {
     if (!s->strays.n)
         return true;
-    bool ok = make_aside(s, e);
-    for (size_t i = 0; ok && i < s->strays.n; i++)
-        ok = set_aside(s, s->strays.v[i], e);
+    if (!make_aside(s, e))
+        return false;
+    char *under = folder_path(s->aside, "blobs");
+    bool ok = true;
+    for (size_t i = 0; ok && i < s->strays.n; i++) {
+        ok = move_file(s->blobs, under, s->strays.v[i]);
+        if (!ok && errno == EXDEV) {
+            free(under);
+            under = folder_path(s->blobs, strrchr(s->aside, '/') + 1);
+            ok = move_file(s->blobs, under, s->strays.v[i]);
+        }
+        if (!ok)
+            err_errno(e, "cannot move %016" PRIx64 " from %s to %s", s->strays.v[i], s->blobs, under);
+    }
     if (ok)
-        printf("set aside: %zu files that no row names are in %s/blobs\n", s->strays.n, s->aside);
+        printf("set aside: %zu files that no row names are in %s\n", s->strays.n, under);
+    free(under);
     return ok;
 }
 

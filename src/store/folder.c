@@ -204,7 +204,10 @@ static void name_holder(int fd, const char *dir, struct err *e)
 static bool take_lock(struct folder *f, bool create, struct err *e)
 {
     char *path = folder_path(f->dir, LOCK_FILE), pid[32];
-    int fd = create ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666) : open(path, O_RDONLY | O_CLOEXEC);
+    /* Who only looks may look at what may not be written; a copy of a store may come without this file. */
+    int fd = create ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && (create || errno == ENOENT))
+        fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     bool ok = fd >= 0;
 
     if (!ok)

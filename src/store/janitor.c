@@ -459,6 +459,7 @@ bool janitor_sweep(struct store *s, struct err *e)
 {
     struct row_key first, end;
     struct id_list dead = {0};
+    struct err why = {0};
     struct str key, value;
     uint64_t id;
 
@@ -469,8 +470,15 @@ bool janitor_sweep(struct store *s, struct err *e)
             id_list_add(&dead, id);
     bool ok = !kv_scan_failed(scan, e);
     kv_scan_close(scan);
-    for (size_t i = 0; ok && i < dead.n; i++)
-        ok = blob_remove(s->blobs, dead.v[i], e) == BLOB_REMOVED;
+    /* One that does not go keeps its row and is tried again at the next start: no reason to serve nothing. */
+    size_t gone = 0;
+    for (size_t i = 0; ok && i < dead.n; i++) {
+        if (blob_remove(s->blobs, dead.v[i], &why) == BLOB_REMOVED)
+            dead.v[gone++] = dead.v[i];
+        else
+            log_warn("store", "what is left of an upload stays for now: %s", why.text);
+    }
+    dead.n = gone;
     ok = ok && blobs_sync_removed(s->blobs, e);
     crash_point(CRASH_JANITOR_SWEPT);
     /* Of files or of extents rows: both are ids of one kind. */

@@ -225,9 +225,11 @@ static bool rows_lost(const char *kv, const char *blobs, struct err *e)
     bool lost = access(blobs, F_OK) == 0 && access(current, F_OK) != 0;
 
     if (lost)
-        err_set(
-            e, "%s is missing, but %s is there: the rows of this store are lost or were not restored with it",
-            current, blobs);
+        err_set(e,
+                "%s is missing, but %s is there: the rows of this store are lost or were not restored with "
+                "it; see "
+                "docs/repair.md",
+                current, blobs);
     free(current);
     return lost;
 }

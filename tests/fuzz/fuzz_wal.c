@@ -58,6 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     (void)wal_batch_rows(str_n(data, size), count_row, &rows);
     walk(data, size < WAL_BLOCK ? size : WAL_BLOCK, &rows);
-    kv_rescue_bodies_in(str_n(data, size), see_body, &rows);
+    kv_rescue_bodies_in(str_n(data, size), false, see_body, &rows);
+    kv_rescue_bodies_in(str_n(data, size), true, see_body, &rows);
     return 0;
 }

@@ -3,10 +3,13 @@
 import glob
 import hashlib
 import os
+from errno import EIO
 
 from support.receiver import Receiver, webhook_env
 from support.s3raw import arn, rule
-from support.server import run
+from support.server import binary, run
+
+from torture.fault import EVER, READ, Fault
 
 
 def filled(make_server, n=40):
@@ -85,6 +88,51 @@ def test_one_bit(make_server):
     server.start()
     assert all(server.s3.get("rescue", key).body == body for key, body in bodies.items())
     server.stop()
+
+
+def test_a_disk_that_does_not_read(make_server, tmp_path):
+    """What the log has cannot be read: that is said, and never taken for its end. A salvage gives up one block of it."""
+    server, bodies = filled(make_server, 200)
+    name = os.path.basename(the_log(server))
+    fault = Fault(str(tmp_path / "fault"), os.path.dirname(binary()))
+    server.env.update(fault.env)
+    fault.arm(READ, f"*/kv/{name}", EIO, times=EVER)
+    log = refusal(server)
+    assert f"{name} cannot be read at byte 0: Input/output error" in log and "--salvage" in log, log
+    done = run("check", server.directory, env=fault.env)
+    assert done.returncode == 1 and f"{name} cannot be read" in done.stderr, done
+    fault.clear()
+    copied, step = 2, 64 << 10              # after a look at all of it; then the step and its first block fail
+    fault.arm(READ, f"*/kv/{name}", EIO, skip=1 + copied, times=2)
+    done = run("check", "--salvage", server.directory, env=fault.env)
+    assert done.returncode == 1 and f"does not give what is in {name} at byte {copied * step}:" in done.stdout, done
+    fault.clear()
+    server.start()
+    missing = {key for key, body in bodies.items() if server.s3.get("rescue", key).body != body}
+    unnamed = {key for key in missing if f"rescue/{key} " not in done.stdout}
+    assert 0 < len(missing) < len(bodies) - 20 and len(unnamed) <= 8, (len(missing), sorted(unnamed), done.stdout)
+    server.stop()
+    assert run("check", server.directory).returncode == 0
+    fault.arm(READ, "*/kv/*.sst", EIO, times=EVER)
+    log = refusal(server)
+    assert ".sst" in log and "Input/output error" in log and "--salvage" in log, log
+
+
+def test_no_log(make_server):
+    """A backup that left out *.log."""
+    server, _ = filled(make_server, 10)
+    server.start()                                          # makes tables
+    assert server.s3.put("rescue", "late", b"late").status == 200
+    server.stop()
+    os.unlink(the_log(server))
+    log = refusal(server)
+    assert ".log, or a log after it, is missing" in log and "--salvage" in log, log
+    done = run("check", "--salvage", server.directory)
+    assert done.returncode == 1 and "a log is missing, which has the newest changes" in done.stdout, done
+    server.start()
+    assert server.s3.get("rescue", "k01").status == 200 and server.s3.get("rescue", "late").status == 404
+    server.stop()
+    assert run("check", server.directory).returncode == 0
 
 
 def test_lost_manifest(make_server):

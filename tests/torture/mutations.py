@@ -20,6 +20,11 @@ MUTATIONS = {
     "remove-before-send": ("that an event stays in the outbox until its confirmation", ["kills"]),
     "no-pin": ("the pin that keeps a body's files while it is read", ["races"]),
     "no-generation-check": ("the look whether an upload has changed since its parts were read", ["races"]),
+    # what tells damage from what is good, or from what a crash leaves
+    "no-block-check": ("the checksum of a body's block", ["flipped-bits"]),
+    "no-blob-id-check": ("that a body's file names the body that it is", ["torn-files"]),
+    "no-row-check": ("the checksums of rows and small bodies", ["flipped-bits"]),
+    "no-mark-check": ("the marks in the log, by which damage is told from a torn end", ["flipped-bits"]),
     # every sync there is
     "no-sync-file": ("the fdatasync of a body's file", ["power-cut"]),
     "no-sync-dir": ("the fsync of the folder that a body's file was made in", ["power-cut"]),

@@ -225,10 +225,101 @@ static void test_log(void **state)
     assert_int_equal(count_rows(f->kv), 300);
 }
 
+/* Without its log a store is refused; what was written out is saved. */
+static void test_no_log(void **state)
+{
+    struct fixture *f = *state;
+    struct kv_rescue r;
+    struct err e = {0};
+    char log[512];
+    write_many(f->kv, 300);
+    reopen(f);
+    shut(f);
+    find_file(f->dir, ".log", log, sizeof log);
+    assert_int_equal(unlink(log), 0);
+    assert_null(kv_open(f->dir, NULL, &e));
+    assert_non_null(strstr(e.text, "is missing"));
+    rescue(f, &r);
+    assert_true(r.missing && r.cut && !r.rebuilt);
+    assert_int_equal(count_rows(r.kv), 300);
+    kv_rescue_close(&r);
+}
+
+/* Logs go by their numbers, which grow longer than six digits. */
+static void test_million(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const names[] = {"000016.log", "999999.log", "1000000.log", "1000001.log"};
+    struct wal_damage from = {.file = "999999.log"};
+    char path[512], bytes[64];
+    unsigned behind = 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        snprintf(path, sizeof path, "%s/%s", f->dir, names[i]);
+        FILE *log = fopen(path, "w");
+        size_t n = add_record(bytes, 0, WAL_FULL, "a batch", 7);
+        assert_int_equal(fwrite(bytes, 1, n, log), n);
+        fclose(log);
+    }
+    wal_read_from(f->dir, &from, &(struct wal_reader){count_batch, &behind});
+    assert_int_equal(behind, 3);
+    assert_int_equal(wal_number("000016.log"), 16);
+    assert_int_equal(wal_number("LOG"), 0);
+    assert_int_equal(wal_number("x.log"), 0);
+}
+
 static void keep_body(void *ctx, struct str key, struct str value)
 {
     assert_true(key.n > 0 && value.n > 0);
     ++*(unsigned *)ctx;
+}
+
+static uint32_t masked(const void *p, size_t n)
+{
+    uint32_t crc = hash_crc32c(0, p, n);
+    return ((crc >> 15) | (crc << 17)) + 0xa282ead8u;
+}
+
+static size_t add_body(char *file, size_t at, const char *key, const char *value, size_t n)
+{
+    uint64_t lengths[3] = {strlen(key), n, 0};
+    char *p = file + at;
+    memcpy(p, lengths, sizeof lengths); /* little-endian, as this machine is */
+    memcpy(p + 32, key, lengths[0]);
+    memcpy(p + 32 + lengths[0], value, n);
+    memcpy(p + 24, &(uint32_t){masked(p, 24)}, 4);
+    memcpy(p + 28, &(uint32_t){masked(p + 32, lengths[0] + n)}, 4);
+    return at + 32 + lengths[0] + n;
+}
+
+static void last_of_key(void *ctx, struct str key, struct str value)
+{
+    if (str_eq(key, STR("victim")))
+        snprintf(ctx, 16, "%.*s", STR_FMT(value));
+}
+
+/* A client's body that holds what looks like somebody else's is not taken for it, wherever it is met. */
+static void test_forged_body(void **state)
+{
+    struct fixture *f = *state;
+    for (int order = 0; order < 2; order++) {
+        struct kv_rescue r = {.dir = f->dir};
+        char inner[100], forged[400] = {0}, sound[400] = {0}, path[512], said[16] = "";
+        size_t in = add_body(inner, 0, "victim", "forged", 6);
+        size_t n = add_body(forged, 30, "mine", inner, in);
+        n = add_body(forged, n, "after", "x", 1);
+        forged[30] ^= 1;
+        size_t m = add_body(sound, 30, "victim", "true", 4);
+        snprintf(path, sizeof path, "%s/00000%d.blob", f->dir, 1 + order);
+        int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        assert_int_equal(write(fd, forged, n), n);
+        close(fd);
+        snprintf(path, sizeof path, "%s/00000%d.blob", f->dir, 2 - order);
+        fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        assert_int_equal(write(fd, sound, m), m);
+        close(fd);
+        kv_rescue_bodies(&r, last_of_key, said);
+        assert_string_equal(said, "true");
+    }
 }
 
 /* Without a MANIFEST the tables are put together again; bodies come out of the blob files. */
@@ -366,6 +457,9 @@ int main(void)
         cmocka_unit_test(test_batches),
         cmocka_unit_test(test_walk),
         TEST(test_log),
+        TEST(test_no_log),
+        TEST(test_million),
+        TEST(test_forged_body),
         TEST(test_manifest),
         TEST(test_manifest_older),
         TEST(test_manifest_compacted),

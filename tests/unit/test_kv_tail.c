@@ -6,10 +6,13 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "kv/tail.h"
 #include "kv/wal_record.h"
@@ -484,6 +487,11 @@ struct piece {
     { \
         NEXT_LOG, 0, 0, 0, 0, 0 \
     }
+/* Of RocksDB, when it opens a store. */
+#define OPENING_(first) \
+    { \
+        UNMARKED, first, 0, 0, 12, 0 \
+    }
 #define FAKE_(kind, first, synced, by) \
     { \
         kind, first, 1, synced, 300, by \
@@ -525,6 +533,8 @@ static const struct made mades[] = {
     {"the last log is empty", {BATCH_(1, 1, 0), NEXT_, NEXT_}, TAIL_WHOLE, 0, 0},
     {"a log is missing", {BATCH_(3, 1, 0)}, TAIL_TORN, 0, -1},
     {"and had been synced", {BATCH_(3, 1, 2)}, TAIL_DAMAGED, 0, -1},
+    {"several are bad at the front", {GARBAGE_(500), BATCH_(5, 1, 0), BATCH_(6, 1, 0)}, TAIL_TORN, 0, -1},
+    {"and the first of them had been synced", {GARBAGE_(500), BATCH_(5, 1, 2)}, TAIL_DAMAGED, 0, -1},
     {"it overlaps with the tables", {BATCH_(-2, 3, -3), BATCH_(1, 1, 0)}, TAIL_WHOLE, 0, 0},
     {"a client's batch without a mark",
      {BATCH_(1, 2, 0), GARBAGE_(50), FAKE_(UNMARKED, 4, 0, 0), GARBAGE_(50)},
@@ -534,6 +544,38 @@ static const struct made mades[] = {
     {"a client's batch with a mark",
      {BATCH_(1, 2, 0), GARBAGE_(50), FAKE_(BATCH, 4, 100, OTHER), GARBAGE_(50)},
      TAIL_TORN,
+     0,
+     1},
+    {"the next log's first batch is bad, and a client's behind it",
+     {BATCH_(1, 2, 0), NEXT_, GARBAGE_(50), FAKE_(UNMARKED, 4, 0, 0), FAKE_(BATCH, 4, 100, OTHER)},
+     TAIL_TORN,
+     1,
+     -1},
+    {"and the server's own", {BATCH_(1, 2, 0), NEXT_, GARBAGE_(50), BATCH_(4, 1, 3)}, TAIL_DAMAGED, 1, -1},
+    {"an opening goes before it",
+     {BATCH_(1, 2, 0), NEXT_, OPENING_(3), GARBAGE_(50), FAKE_(UNMARKED, 4, 0, 0)},
+     TAIL_TORN,
+     1,
+     3},
+    {"an opening behind it proves nothing",
+     {BATCH_(1, 2, 0), GARBAGE_(50), NEXT_, OPENING_(3)},
+     TAIL_TORN,
+     0,
+     1},
+    {"nor behind an empty log", {NEXT_, OPENING_(1)}, TAIL_TORN, 0, -1},
+    {"a log is cut short, the next one holds little, but proves", /* many rows are missing */
+     {BATCH_(1, 2, 0), NEXT_, BATCH_(70000, 1, 69999)},
+     TAIL_DAMAGED,
+     1,
+     -1},
+    {"the same, in mid-batch",
+     {BATCH_(1, 2, 0), GARBAGE_(50), NEXT_, BATCH_(70000, 1, 69999)},
+     TAIL_DAMAGED,
+     0,
+     1},
+    {"another server's log behind it",
+     {BATCH_(1, 2, 0), GARBAGE_(50), NEXT_, FAKE_(BATCH, 9, 8, OTHER)},
+     TAIL_DAMAGED,
      0,
      1},
     {"a batch within what is none", /* what seems to be a batch of 700 bytes holds one that proves */
@@ -602,12 +644,15 @@ static void write_log(const char *dir, int number, const char *bytes, size_t n)
     close(fd);
 }
 
+/* That is in use, by the MANIFEST. */
+static uint64_t oldest_log;
+
 /* Two logs, or one, in the place of the store's own. */
 static void make_logs(const char *dir, const struct made *m, uint64_t last, struct tail_end *expected)
 {
     static char log[ROOM];
     size_t n = 0, count = sizeof m->pieces / sizeof *m->pieces;
-    int number = 900001;
+    int number = (int)oldest_log;
     *expected = (struct tail_end){.state = m->state};
     snprintf(expected->at.file, sizeof expected->at.file, "%06d.log", number + m->log);
     for (size_t i = 0; i < count && m->pieces[i].kind != NOTHING; i++) {
@@ -642,7 +687,8 @@ static uint64_t last_of_manifest(const char *dir)
     ssize_t n = read(fd, bytes, sizeof bytes);
     close(fd);
     tail_read_manifest(str_n(bytes, (size_t)n), &m);
-    assert_true(m.whole && m.last >= 4);
+    assert_true(m.whole && m.last >= 4 && m.oldest_log > 0);
+    oldest_log = m.oldest_log;
     return m.last;
 }
 
@@ -707,9 +753,9 @@ static void test_cut(void **state)
     remove_logs(f->dir);
     make_logs(f->dir, &m, last_of_manifest(f->dir), &expected);
     assert_true(tail_look(f->dir, &ends, &e) && tail_cut(f->dir, &ends, &e));
-    snprintf(path, sizeof path, "%.300s/900001.log", f->dir);
+    snprintf(path, sizeof path, "%.300s/%06d.log", f->dir, (int)oldest_log);
     assert_int_equal(size_of(path), expected.at.offset);
-    snprintf(path, sizeof path, "%.300s/900002.log", f->dir);
+    snprintf(path, sizeof path, "%.300s/%06d.log", f->dir, (int)oldest_log + 1);
     assert_int_equal(size_of(path), 0);
     assert_true(tail_look(f->dir, &ends, &e) && ends.log.state == TAIL_WHOLE);
     remove_logs(f->dir);
@@ -732,6 +778,31 @@ static void test_trailer(void **state)
     assert_int_equal(w.wanted, 3);
 }
 
+/* What proves may itself be cut by the end of a block, anywhere in its front. */
+static void test_proof_over_blocks(void **state)
+{
+    static char log[3 * WAL_BLOCK];
+    static const struct piece before = {BATCH, 1, 1, 0, 300, 0}, proof = {BATCH, 3, 1, 2, 300, 0};
+    char batch[300];
+    (void)state;
+    for (size_t in_front = 0; in_front <= sizeof batch; in_front++) {
+        struct tail_walk w = {.most = 1};
+        size_t at = 0, bad = 0, end = WAL_BLOCK - WAL_HEADER - in_front;
+        memset(log, 0xa5, sizeof log);
+        size_t n = add_piece(log, 0, &before, 0);
+        assert_true(n < end);
+        batch_bytes(&proof, 0, batch);
+        n = add_bytes(log, end, in_front == sizeof batch ? WAL_FULL : WAL_FIRST, batch, in_front);
+        assert_int_equal(n, WAL_BLOCK);
+        if (in_front < sizeof batch)
+            n = add_bytes(log, n, WAL_LAST, batch + in_front, sizeof batch - in_front);
+        assert_false(tail_follow(str_n(log, n), &w, &at, &bad));
+        assert_int_equal(w.wanted, 2);
+        if (!tail_proves(str_n(log, n), at, n - at, &w))
+            fail_msg("%zu bytes of it before the end of the block", in_front);
+    }
+}
+
 /* Born, and lost but for its names: the empty log that is left is not missed by the ones that come after it. */
 static void test_born_again(void **state)
 {
@@ -752,6 +823,110 @@ static void test_born_again(void **state)
         c.kv = NULL;
     }
     end(&c);
+}
+
+/* A look at a torn log makes a folder of links, with a copy of that log in it. When that fails it is said, and nothing is left. */
+static void test_no_room_to_look(void **state)
+{
+    struct fixture *f = *state;
+    struct cut c;
+    struct err e = {0};
+    struct rlimit was, small = {.rlim_cur = 100};
+    char temp[80], command[100];
+    off_t at[5];
+    four(f, 500, at);
+    copy_dir(f->dir, &c);
+    overwrite(c.dir, at[2], at[4], -1);
+    snprintf(temp, sizeof temp, "%.60s/temp", f->dir);
+    assert_int_equal(mkdir(temp, 0700), 0);
+    char *outer = getenv("TMPDIR") ? x_strdup(getenv("TMPDIR")) : NULL;
+    assert_int_equal(setenv("TMPDIR", temp, 1), 0);
+    assert_true(signal(SIGXFSZ, SIG_IGN) != SIG_ERR && getrlimit(RLIMIT_FSIZE, &was) == 0);
+    small.rlim_max = was.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    bool opened = open_cut(&c, true, &e);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+    assert_false(opened);
+    assert_non_null(strstr(e.text, "$TMPDIR"));
+    snprintf(command, sizeof command, "rmdir %s", temp); /* nothing is in it */
+    assert_int_equal(system(command), 0);
+    assert_int_equal(outer ? setenv("TMPDIR", outer, 1) : unsetenv("TMPDIR"), 0);
+    free(outer);
+    end(&c);
+}
+
+/* A backup that left out *.log, or somebody who tidied up: the newest changes are gone, and that is said. While the MANIFEST
+ * before is still there it may have been a crash of an opening. */
+static void test_no_log(void **state)
+{
+    struct fixture *f = *state;
+    reopened(f);
+    for (int more = 0; more < 2; more++) {
+        struct cut c;
+        struct err e = {0};
+        char path[400];
+        copy_dir(f->dir, &c);
+        remove_logs(c.dir);
+        if (more) {
+            snprintf(path, sizeof path, "%s/MANIFEST-000001", c.dir);
+            close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+        }
+        for (int read_only = 1; read_only >= 0; read_only--) {
+            assert_int_equal(open_cut(&c, read_only, &e), more);
+            kv_close(c.kv);
+            c.kv = NULL;
+            if (!more && !strstr(e.text, ".log, or a log after it, is missing"))
+                fail_msg("%s", e.text);
+        }
+        end(&c);
+    }
+}
+
+/* The oldest log that is in use, and how many there are. */
+static unsigned count_logs(const char *dir, char oldest[32])
+{
+    unsigned n = 0;
+    (void)last_of_manifest(dir);
+    DIR *d = opendir(dir);
+    for (struct dirent *e; (e = readdir(d));) {
+        uint64_t number = wal_number(e->d_name);
+        if (number >= oldest_log && (n++ == 0 || number < wal_number(oldest)))
+            snprintf(oldest, 32, "%.30s", e->d_name);
+    }
+    closedir(d);
+    return n;
+}
+
+/* The tables have come further than where the second log begins, but the rows of one space are in the first log only. */
+static void test_old_log_gone(void **state)
+{
+    struct fixture *f = *state;
+    struct cut c;
+    struct err e = {0};
+    char oldest[32], path[400];
+    shut(f);
+    f->kv = kv_open(f->dir, &(struct kv_options){.memory = 4 << 20}, &e);
+    assert_int_equal(run(f->kv, SCRIPT({PUT, KV_QUEUE, "each", "in the first log"}), 0), KV_COMMITTED);
+    manifest_of(f->dir, path);
+    off_t size = size_of(path);
+    for (int i = 0; i < 11; i++) /* a quarter of the memory for one space; of all together, less than half */
+        put(f->kv, (char[]){(char)('a' + i), 0}, 100000, 0);
+    for (int64_t deadline = clock_mono_ms() + WAIT_MS; size_of(path) == size && clock_mono_ms() < deadline;)
+        put(f->kv, "z", 1, 0);
+    put(f->kv, "y", 1, 0);
+    for (int gone = 0; gone < 2; gone++) {
+        copy_dir(f->dir, &c);
+        assert_true(count_logs(c.dir, oldest) >= 2);
+        snprintf(path, sizeof path, "%s/%s", c.dir, oldest);
+        if (gone)
+            assert_int_equal(unlink(path), 0);
+        if (open_cut(&c, false, &e) == gone)
+            fail_msg("without %s: %d %s", oldest, gone, e.text);
+        if (!gone)
+            assert_true(has_in(c.kv, KV_QUEUE));
+        end(&c);
+    }
+    assert_non_null(strstr(e.text, "or a log after it, is missing"));
 }
 
 static void test_no_current(void **state)
@@ -786,12 +961,16 @@ int main(void)
         TEST(test_made),
         TEST(test_cut),
         TEST(test_no_current),
+        TEST(test_no_room_to_look),
+        TEST(test_no_log),
+        TEST(test_old_log_gone),
         TEST(test_born_again),
         TEST(test_manifest_log),
         TEST(test_manifest_families),
         TEST(test_manifest_birth),
         cmocka_unit_test(test_no_manifest),
         cmocka_unit_test(test_trailer),
+        cmocka_unit_test(test_proof_over_blocks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -71,6 +71,26 @@ static void test_rows_lost(void **state)
     reopen(f);
 }
 
+/* What an upload left and cannot be removed keeps nobody from the rest: its row stays, and the next start tries again. */
+static void test_leftover(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = {0};
+    char name[64];
+    uint64_t id;
+
+    assert_true(store_take_blob_id(f->store, &id, &e));
+    store_close(f->store);
+    f->store = NULL;
+    snprintf(name, sizeof name, "blobs/%02x/%016llx", (unsigned)(id & 0xff), (unsigned long long)id);
+    assert_int_equal(mkdir(path_of(f->dir, name), 0700), 0); /* no unlink removes that */
+    reopen(f);
+    assert_int_equal(count_rows(f->store, KV_META, "t"), 1);
+    assert_int_equal(rmdir(path_of(f->dir, name)), 0);
+    reopen(f);
+    assert_int_equal(count_rows(f->store, KV_META, "t"), 0);
+}
+
 static void test_created(void **state)
 {
     struct store_options o = {0};
@@ -306,6 +326,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_created),
         cmocka_unit_test_setup_teardown(test_rows_lost, setup_rocks, teardown),
+        cmocka_unit_test_setup_teardown(test_leftover, setup_rocks, teardown),
         cmocka_unit_test_setup_teardown(test_died_uploading, setup_rocks, teardown),
         cmocka_unit_test_setup_teardown(test_died_with_garbage, setup_rocks, teardown),
         cmocka_unit_test_setup_teardown(test_check, setup_rocks, teardown),

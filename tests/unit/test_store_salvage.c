@@ -143,6 +143,19 @@ static void fill(struct fixture *f, uint64_t *bucket)
     assert_int_equal(kv_commit_wait(store_kv(f->store), put_queue, NULL, KV_PLAIN), KV_COMMITTED);
 }
 
+/* A copy of a store may come without the file that is its lock. */
+static void test_no_lock(void **state)
+{
+    struct fixture *f = *state;
+    struct said s;
+    char path[100];
+    shut(f);
+    snprintf(path, sizeof path, "%s/lock", f->dir);
+    assert_int_equal(unlink(path), 0);
+    salvage(f, true, &s);
+    assert_true(s.ok);
+}
+
 static void test_sound(void **state)
 {
     struct fixture *f = *state;
@@ -301,6 +314,68 @@ static void test_lost(void **state)
     assert_int_equal(count_files(f->store), 0); /* b's body is set aside */
 }
 
+/* A bucket of the name that a salvage would give is a client's, and stays what it is. */
+static void test_name_in_use(void **state)
+{
+    struct fixture *f = *state;
+    struct said s;
+    struct rows r = {.what = "bucket"};
+    char name[48];
+    fill(f, &r.bucket);
+    snprintf(name, sizeof name, "salvaged-%016llx", (unsigned long long)r.bucket);
+    struct bucket *b = need_bucket(f->store, name);
+    put(f->store, b, "mine", 900, 3);
+    bucket_unref(b);
+    assert_int_equal(kv_commit_wait(store_kv(f->store), spoil, &r, KV_PLAIN), KV_COMMITTED);
+    shut(f);
+    salvage(f, false, &s);
+    start(f);
+    b = need_bucket(f->store, name);
+    assert_object(f->store, b, "mine", 900, 3);
+    assert_absent(f->store, b, "small");
+    bucket_unref(b);
+    snprintf(name, sizeof name, "salvaged-%016llx-2", (unsigned long long)r.bucket);
+    b = need_bucket(f->store, name);
+    assert_object(f->store, b, "file", 200000, 1);
+    assert_object(f->store, b, "small", 800, 2);
+    bucket_unref(b);
+}
+
+/* Bodies may be on a file system of their own: files that no row names are set aside on it. */
+static void test_blobs_elsewhere(void **state)
+{
+    struct fixture *f = *state;
+    struct said s;
+    struct rows r = {.what = "object"};
+    struct stat here, there;
+    char elsewhere[] = "/dev/shm/belfry-blobs-XXXXXX", blobs[100], command[400];
+    assert_int_equal(stat(f->dir, &here), 0);
+    if (stat("/dev/shm", &there) != 0 || here.st_dev == there.st_dev || !mkdtemp(elsewhere))
+        skip();
+    fill(f, &r.bucket);
+    assert_int_equal(kv_commit_wait(store_kv(f->store), spoil, &r, KV_PLAIN), KV_COMMITTED);
+    shut(f);
+    snprintf(blobs, sizeof blobs, "%s/blobs", f->dir);
+    snprintf(command, sizeof command,
+             "mv %s/* %s && rmdir %s && ln -s %s %s && cp %s/*/0* %s/ff/00000000000000ff", blobs, elsewhere,
+             blobs, elsewhere, blobs, elsewhere, elsewhere);
+    assert_int_equal(system(command), 0);
+    salvage(f, false, &s);
+    assert_said(&s, "set aside: 1 files that no row names are in ");
+    snprintf(command, sizeof command, "ls %s/salvage-*/ff/00000000000000ff >/dev/null && rm -r %s/salvage-*",
+             elsewhere, elsewhere);
+    assert_int_equal(system(command), 0);
+    salvage(f, false, &s);
+    assert_said(&s, "nothing to salvage");
+    start(f);
+    struct bucket *b = need_bucket(f->store, "b");
+    assert_object(f->store, b, "file", 200000, 1);
+    bucket_unref(b);
+    shut(f);
+    snprintf(command, sizeof command, "rm -r %s", elsewhere);
+    assert_int_equal(system(command), 0);
+}
+
 /* Every two seconds, on standard error; the first time it only looks at the clock. */
 static void test_progress(void **state)
 {
@@ -330,8 +405,8 @@ int main(void)
 {
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup_rocks, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_sound),    cmocka_unit_test(test_findings), TEST(test_goes_on), TEST(test_lost),
-        TEST(test_progress),
+        TEST(test_sound), TEST(test_no_lock),     cmocka_unit_test(test_findings), TEST(test_goes_on),
+        TEST(test_lost),  TEST(test_name_in_use), TEST(test_blobs_elsewhere),      TEST(test_progress),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,6 +16,7 @@ from torture.stock import BUCKETS, MIB, Stock, Verdict
 # "named": the server starts, and what cannot be served right is answered 500 and named; "either"; "harmless".
 KINDS = {
     "log": ("kv/*.log", "refused"),          # but for its last batch
+    "body": ("blobs/*/*", "named"),
     "table": ("kv/*.sst", "either"),
     "blob file of rows": ("kv/*.blob", "either"),
     "MANIFEST": ("kv/MANIFEST-*", "either"),
@@ -24,7 +25,6 @@ KINDS = {
     "IDENTITY": ("kv/IDENTITY", "harmless"),
     "format": ("format", "refused"),
     "lock": ("lock", "harmless"),
-    "body": ("blobs/*/*", "named"),
     "segment": ("*.jsonl", "either"),        # in queue_dir: events that wait
 }
 BLOCK = 64 << 10
@@ -60,6 +60,7 @@ class Flip:
         self.relative = os.path.relpath(path, stock.kept_queue if kind == "segment" else stock.path)
         self.place = f"bit {bit} of byte {at} of {self.relative} ({os.path.getsize(path)} bytes)"
         self.at, self.bit = at, bit
+        self.removed_log = False
         self.outcome = "harmless"
 
     def problem(self, text):
@@ -109,9 +110,12 @@ class Flip:
     def judge_refusal(self, log):
         # RocksDB calls a table that is gone by an older ending.
         name = os.path.splitext(os.path.basename(self.relative))[0]
-        if name not in log and not (self.kind == "MANIFEST" and "CURRENT does not name a MANIFEST" in log):
+        if self.removed_log:
+            if ", or a log after it, is missing" not in log:
+                self.problem(f"the refusal does not say that a log is missing: {log[-600:]}")
+        elif name not in log and not (self.kind == "MANIFEST" and "CURRENT does not name a MANIFEST" in log):
             self.problem(f"the refusal does not name the file: {log[-600:]}")
-        if self.kind == "log" and "at byte" not in log:
+        if self.kind == "log" and "at byte" not in log and not self.removed_log:
             self.problem(f"the refusal does not name the place: {log[-600:]}")
         if "docs/repair.md" not in log:
             self.problem(f"the refusal does not say what to do: {log[-600:]}")
@@ -192,7 +196,8 @@ class Flip:
         v.look()
         for text in v.wrong:
             self.problem(text)
-        unnamed, gaps = [], "cannot be read" in said             # then keys are named by the two that they lie between
+        # Where a block of a table is lost keys are named by the two that they lie between; where the log is gone, not at all.
+        unnamed, gaps = [], "cannot be read" in said or "a log is missing" in said
         for (bucket, key), what in v.missing.items():
             if not gaps and not any(w in said for w in (f"{bucket}/{key}", f"object {key} belongs to bucket")):
                 unnamed.append(f"{bucket}/{key}: {what}")
@@ -209,12 +214,30 @@ class Flip:
             self.problem(f"{len(v.lost_events)} events are lost after the salvage, which did not say so: {said[-1500:]}")
 
 
+def another(stock, relative):
+    """The file of another body, of the same length if there is one: only its name tells then."""
+    path = os.path.join(stock.path, relative)
+    others = [p for p in files_of(stock, "body") if p != path]
+    return min(others, key=lambda p: abs(os.path.getsize(p) - os.path.getsize(path)))
+
+
+def put_in_place(other, path):
+    """As a disk does that writes, or reads, the wrong place: each file is sound by itself."""
+    os.unlink(path)
+    subprocess.run(["cp", other, path], check=True)
+
+
 class Tear(Flip):
     """More than a bit: what no checksum can put right. bit: which kind of harm."""
 
     def harm(self, path):
-        # A log that ends early, or a MANIFEST, is one that a crash cut.
-        if self.kind == "log" or self.bit > 1 or (self.kind == "MANIFEST" and self.bit):
+        # A log that ends early, or a MANIFEST, is one that a crash cut; one that is gone is not.
+        self.removed_log = self.kind == "log" and self.bit == 0 and len(files_of(self.stock, "log")) == 1
+        if self.bit == 3:
+            put_in_place(another(self.stock, self.relative), path)
+        elif self.removed_log:
+            os.unlink(path)
+        elif self.kind == "log" or self.bit > 1 or (self.kind == "MANIFEST" and self.bit):
             overwrite(path, self.at)
         elif self.bit == 0:
             os.unlink(path)
@@ -260,10 +283,13 @@ def each_kind(ctx, harm):
         if stock is None:
             stock = Stock(f"{ctx.directory}/store", random, ctx.binary).make()
             ctx.add(acked=len(stock.objects))
-        kind = ctx.kinds[number % len(ctx.kinds)]
+        kind = ctx.kinds[(number - 1) % len(ctx.kinds)]
         path = random.choice(files_of(stock, kind))
         size = last_batch(path) - (512 if harm is Tear else 0) if kind == "log" else os.path.getsize(path)
-        f = harm(ctx, stock, kind, path, places(random, size, kind), random.randrange(3 if harm is Tear else 8))
+        bit = random.randrange(3 if harm is Tear else 8)
+        if harm is Tear and kind == "body" and number // len(ctx.kinds) % 2 == 0:
+            bit = 3
+        f = harm(ctx, stock, kind, path, places(random, size, kind), bit)
         ctx.log(f"round {number}: {f.place}: {f.run()}")
 
 
@@ -273,7 +299,7 @@ def flipped_bits(ctx):
 
 
 def torn_files(ctx):
-    ctx.kinds = ["log", "table", "blob file of rows", "MANIFEST", "CURRENT", "body", "segment"]
+    ctx.kinds = ["log", "body", "table", "blob file of rows", "MANIFEST", "CURRENT", "segment"]
     each_kind(ctx, Tear)
 
 
@@ -367,7 +393,7 @@ ROWS = [Row("flipped-bits", "a flipped bit in any file",
             "bytes served are right (GET, range, copy, copied part), what is not served is answered 500 and named, the rest is "
             "served. Files of events: those in a damaged line are counted as lost, the rest delivered. belfry check finds it; a "
             "salvage serves all that it does not name", flipped_bits, least=8),
-        Row("torn-files", "a file overwritten, cut or removed",
+        Row("torn-files", "a file overwritten, cut, swapped or removed",
             "as with a flipped bit: refused or named, found by belfry check, and what a salvage does not name is right",
             torn_files, least=6),
         Row("flipped-large", "a flipped bit in a GiB", "no byte of the damaged block or behind it is sent, everything before it and "
