@@ -40,12 +40,14 @@ fuzz: ## search with every fuzz target, FOR minutes in all (10); one table of wh
 	@scripts/test build-fuzz
 	@scripts/fuzz $(if $(FOR),--for $(FOR)) $(FUZZ)
 
-bench: ## measure against MinIO on this machine, into docs/benchmarks.md (BENCH=--quick: shorter); TARGET=kafka: drain to a real broker
+bench: ## measure against MinIO, into docs/benchmarks.md (BENCH=--quick: shorter); TARGET=kafka or all: targets against real brokers
 	@scripts/install-deps test
 	@$(MAKE) --no-print-directory all
 	@ninja -C $(BUILD) bench/belfry-load bench/belfry-sink
 ifdef TARGET
 	@scripts/install-brokers
+	@scripts/install-test-tools
+	@ninja -C $(BUILD) $(basename $(wildcard bench/bare_*.c))
 	@bench/target $(filter-out all,$(TARGET)) $(BENCH)
 else
 	@bench/run $(BENCH)

@@ -15,12 +15,14 @@
 #include <string.h>
 #include <time.h>
 
+#include "record.h"
+
 static struct {
     long count, size, batch, connections;
     const char *url, *index;
     atomic_long next;
     atomic_bool failed;
-} job = {.count = 200000, .size = 800, .batch = 256, .connections = 1};
+} job = {.count = 200000, .size = 950, .batch = 256, .connections = 1};
 
 struct reply {
     char *p;
@@ -41,28 +43,30 @@ static size_t keep(char *p, size_t size, size_t n, void *arg)
 }
 
 /* Documents first to last-1 as the body of a _bulk. */
-static size_t fill(char *body, size_t room, long first, long last, const char *text)
+static size_t fill(char *body, size_t room, long first, long last)
 {
     size_t n = 0;
-    for (long i = first; i < last; i++)
+    for (long i = first; i < last; i++) {
         n += (size_t)snprintf(body + n, room - n,
                               "{\"index\":{\"_id\":\"%044ld\",\"version\":%ld,\"version_type\":"
-                              "\"external_gte\"}}\n{\"Records\":[{\"n\":\"%s\"}]}\n",
-                              i, i + 1, text);
+                              "\"external_gte\"}}\n",
+                              i, i + 1);
+        record_fill(body + n, (size_t)job.size, (unsigned long)i);
+        n += (size_t)job.size;
+        body[n++] = '\n';
+    }
     return n;
 }
 
 static void *send_all(void *arg)
 {
     size_t room = (size_t)job.batch * ((size_t)job.size + 200);
-    char url[1024], *text = calloc(1, (size_t)job.size + 1), *body = malloc(room);
+    char url[1024], *body = malloc(room);
     CURL *c = curl_easy_init();
     struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/x-ndjson");
     (void)arg;
-    if (!text || !body || !c)
+    if (!body || !c)
         abort();
-    for (long i = 0; i < job.size; i++) /* words, as keys and values are */
-        text[i] = i % 9 == 8 ? ' ' : (char)('a' + i * 7 % 26);
     (void)snprintf(url, sizeof(url), "%s/%s/_bulk?filter_path=errors,items.*._id,items.*.status", job.url,
                    job.index);
     curl_easy_setopt(c, CURLOPT_URL, url);
@@ -72,7 +76,7 @@ static void *send_all(void *arg)
     for (long first; (first = atomic_fetch_add(&job.next, job.batch)) < job.count && !job.failed;) {
         long last = first + job.batch < job.count ? first + job.batch : job.count;
         struct reply r = {0};
-        curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE, (long)fill(body, room, first, last, text));
+        curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE, (long)fill(body, room, first, last));
         curl_easy_setopt(c, CURLOPT_POSTFIELDS, body);
         curl_easy_setopt(c, CURLOPT_WRITEDATA, &r);
         CURLcode code = curl_easy_perform(c);
@@ -84,7 +88,6 @@ static void *send_all(void *arg)
     }
     curl_easy_cleanup(c);
     curl_slist_free_all(headers);
-    free(text);
     free(body);
     return NULL;
 }
@@ -103,7 +106,7 @@ static void arguments(int argc, char **argv)
         for (size_t k = 0; k < sizeof(options) / sizeof(options[0]); k++)
             if (strcmp(argv[i], options[k].name) == 0)
                 *options[k].value = strtol(argv[i + 1], NULL, 10);
-    if (argc - i != 2 || job.count < 1 || job.size < 1 || job.batch < 1 || job.connections < 1 ||
+    if (argc - i != 2 || job.count < 1 || job.size < RECORD_MIN || job.batch < 1 || job.connections < 1 ||
         job.connections > 64) {
         (void)fprintf(
             stderr,

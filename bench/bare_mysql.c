@@ -14,6 +14,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "record.h"
+
 #define END " ON DUPLICATE KEY UPDATE value = VALUES(value)"
 
 static MYSQL *m;
@@ -33,12 +35,15 @@ static void run(const char *fmt, const char *table)
 }
 
 /* The statement's text is made within the time that is measured, as any client has to. */
-static void rows(long from, long n, const char *table, const char *value, char *sql, size_t cap)
+static void rows(long from, long n, const char *table, char *value, size_t size, char *sql, size_t cap)
 {
     size_t len = (size_t)snprintf(sql, cap, "INSERT INTO %s (key_name, value) VALUES ", table);
     for (long i = from; i < from + n; i++) {
-        len += (size_t)snprintf(sql + len, cap - len, "%s('bench/object-%ld','", i > from ? "," : "", i);
-        len += mysql_real_escape_string(m, sql + len, value, strlen(value));
+        char key[RECORD_KEY];
+        record_key(key, (unsigned long)i);
+        record_fill(value, size, (unsigned long)i);
+        len += (size_t)snprintf(sql + len, cap - len, "%s('%s','", i > from ? "," : "", key);
+        len += mysql_real_escape_string(m, sql + len, value, size);
         len += (size_t)snprintf(sql + len, cap - len, "')");
     }
     len += (size_t)snprintf(sql + len, cap - len, END);
@@ -46,19 +51,22 @@ static void rows(long from, long n, const char *table, const char *value, char *
         die("put");
 }
 
-static void bulk(MYSQL_STMT *s, long from, long n, const char *value)
+static void bulk(MYSQL_STMT *s, long from, long n, size_t size)
 {
-    char(*text)[64] = calloc((size_t)n, sizeof(*text));
+    size_t one = RECORD_KEY + size + 1;
+    char *text = calloc((size_t)n, one);
     char **keys = calloc((size_t)n, sizeof(*keys)), **values = calloc((size_t)n, sizeof(*values));
     unsigned long *key_n = calloc((size_t)n, sizeof(*key_n)), *value_n = calloc((size_t)n, sizeof(*value_n));
     unsigned count = (unsigned)n;
     if (!text || !keys || !values || !key_n || !value_n)
         die("memory");
     for (long i = 0; i < n; i++) {
-        key_n[i] = (unsigned long)snprintf(text[i], sizeof(*text), "bench/object-%ld", from + i);
-        keys[i] = text[i];
-        values[i] = (char *)value;
-        value_n[i] = strlen(value);
+        keys[i] = text + (size_t)i * one;
+        values[i] = keys[i] + RECORD_KEY;
+        record_key(keys[i], (unsigned long)(from + i));
+        record_fill(values[i], size, (unsigned long)(from + i));
+        key_n[i] = strlen(keys[i]);
+        value_n[i] = size;
     }
     MYSQL_BIND bind[2] = {{.buffer_type = MYSQL_TYPE_STRING, .buffer = (void *)keys, .length = key_n},
                           {.buffer_type = MYSQL_TYPE_STRING, .buffer = (void *)values, .length = value_n}};
@@ -72,28 +80,6 @@ static void bulk(MYSQL_STMT *s, long from, long n, const char *value)
     free(value_n);
 }
 
-/* A record as Belfry writes it, with as much in its last member as makes it that long: a database parses what it takes. */
-static void fill(char *value, size_t size)
-{
-    static const char begin[] =
-        "{\"Records\":[{\"eventVersion\":\"2.0\",\"eventSource\":\"minio:s3\",\"awsRegion\":\"\","
-        "\"eventTime\":"
-        "\"2026-02-01T10:20:30.123Z\",\"eventName\":\"s3:ObjectCreated:Put\",\"userIdentity\":{"
-        "\"principalId\":\"minio\"},"
-        "\"requestParameters\":{\"principalId\":\"minio\",\"region\":\"\",\"sourceIPAddress\":\"127.0.0.1\"},"
-        "\"responseElements\":{\"x-amz-id-2\":\"c05f\",\"x-amz-request-id\":\"18EB9A9E826AC5C4\"},\"s3\":{"
-        "\"s3SchemaVersion\":\"1.0\",\"configurationId\":\"Config\",\"bucket\":{\"name\":\"bench\","
-        "\"ownerIdentity\":{"
-        "\"principalId\":\"minio\"},\"arn\":\"arn:aws:s3:::bench\"},\"object\":{\"key\":\"k\",\"size\":100,"
-        "\"eTag\":"
-        "\"5d41\",\"sequencer\":\"18EB9A9E826AC5C4\"}},\"source\":{\"host\":\"127.0.0.1\",\"port\":\"\","
-        "\"userAgent\":\"";
-    size_t n = sizeof(begin) - 1;
-    memcpy(value, begin, n);
-    memset(value + n, 'x', size - n - 5);
-    memcpy(value + size - 5, "\"}}]}", 6);
-}
-
 int main(int argc, char **argv)
 {
     static const struct option options[] = {{"count", 1, NULL, 'c'},
@@ -101,7 +87,7 @@ int main(int argc, char **argv)
                                             {"batch", 1, NULL, 'b'},
                                             {"bulk", 0, NULL, 'u'},
                                             {0}};
-    long count = 200000, size = 800, batch = 256;
+    long count = 200000, size = 950, batch = 256;
     bool as_bulk = false;
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (o == '?')
@@ -111,7 +97,7 @@ int main(int argc, char **argv)
         else
             *(o == 'c' ? &count : o == 's' ? &size : &batch) = strtol(optarg, NULL, 10);
     }
-    if (argc - optind != 6 || count < 1 || size < 700 || batch < 1) {
+    if (argc - optind != 6 || count < 1 || size < RECORD_MIN || batch < 1) {
         (void)fputs("usage: bare_mysql [--count N] [--size BYTES] [--batch N] [--bulk] HOST PORT USER "
                     "PASSWORD DATABASE TABLE\n",
                     stderr);
@@ -134,15 +120,14 @@ int main(int argc, char **argv)
     int n = snprintf(sql, sizeof(sql), "INSERT INTO %s (key_name, value) VALUES (?, ?)" END, a[5]);
     if (!text || !value || mysql_stmt_prepare(s, sql, (unsigned long)n))
         die("prepare");
-    fill(value, (size_t)size);
     struct timespec from, to;
     (void)clock_gettime(CLOCK_MONOTONIC, &from);
     for (long i = 0; i < count; i += batch) {
         long these = count - i < batch ? count - i : batch;
         if (as_bulk)
-            bulk(s, i, these, value);
+            bulk(s, i, these, (size_t)size);
         else
-            rows(i, these, a[5], value, text, cap);
+            rows(i, these, a[5], value, (size_t)size, text, cap);
     }
     (void)clock_gettime(CLOCK_MONOTONIC, &to);
     (void)printf("%.0f\n", (double)count / ((double)(to.tv_sec - from.tv_sec) +

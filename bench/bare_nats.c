@@ -2,10 +2,10 @@
  *
  * What the library alone does with the confirmations that the target waits for:
  *
- *     bare_nats --count N --size B [--mode core|jetstream|streaming] [--subject S] [--cluster C] HOST:PORT
+ *     bare_nats --count N --size B [--mode core|jetstream|streaming] [--window W] [--subject S] [--cluster C] HOST:PORT
  *
- * core: a flush (PING, PONG) after every 4,096 messages. jetstream, streaming: acks awaited in a window of 1,000, the
- * fastest of those tried. Prints messages per second. */
+ * core: a flush (PING, PONG) after every W messages (4,096). jetstream, streaming: acks awaited in a window of W (1,000).
+ * Prints messages per second. */
 #include <getopt.h>
 #include <nats/nats.h>
 #include <pthread.h>
@@ -14,10 +14,7 @@
 #include <string.h>
 #include <time.h>
 
-#define FLUSH_EVERY 4096
-#define WINDOW      1000
-
-static long count = 200000, failed;
+static long count = 200000, failed, window;
 static int size = 800;
 static const char *mode = "core", *subject = "bench", *cluster = "test-cluster";
 static char *body;
@@ -41,7 +38,7 @@ static void core(natsConnection *nc)
 {
     for (long i = 0; i < count; i++) {
         must(natsConnection_Publish(nc, subject, body, size), "publish");
-        if ((i + 1) % FLUSH_EVERY == 0)
+        if ((i + 1) % window == 0)
             must(natsConnection_FlushTimeout(nc, 10000), "flush");
     }
     must(natsConnection_FlushTimeout(nc, 10000), "flush");
@@ -61,7 +58,7 @@ static void jetstream(natsConnection *nc)
     jsCtx *js = NULL;
     jsOptions o;
     (void)jsOptions_Init(&o);
-    o.PublishAsync.MaxPending = WINDOW;
+    o.PublishAsync.MaxPending = window;
     o.PublishAsync.ErrHandler = on_error;
     o.PublishAsync.StallWait = 10000;
     must(natsConnection_JetStream(&js, nc, &o), "JetStream");
@@ -98,7 +95,7 @@ static double streaming(natsOptions *options)
     stanConnection *sc = NULL;
     must(stanConnOptions_Create(&o), "options");
     must(stanConnOptions_SetNATSOptions(o, options), "options");
-    must(stanConnOptions_SetMaxPubAcksInflight(o, WINDOW, 1.0f), "options");
+    must(stanConnOptions_SetMaxPubAcksInflight(o, (int)window, 1.0f), "options");
     must(stanConnection_Connect(&sc, cluster, "bare", o), "connect");
     double begin = now();
     for (long i = 0; i < count; i++)
@@ -130,8 +127,9 @@ static double plain(natsOptions *options)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {{"count", 1, NULL, 'n'},   {"size", 1, NULL, 's'},
-                                            {"mode", 1, NULL, 'm'},    {"subject", 1, NULL, 'u'},
-                                            {"cluster", 1, NULL, 'c'}, {NULL, 0, NULL, 0}};
+                                            {"mode", 1, NULL, 'm'},    {"window", 1, NULL, 'w'},
+                                            {"subject", 1, NULL, 'u'}, {"cluster", 1, NULL, 'c'},
+                                            {NULL, 0, NULL, 0}};
     natsOptions *o = NULL;
     char url[256];
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -139,6 +137,8 @@ int main(int argc, char **argv)
             count = strtol(optarg, NULL, 10);
         else if (c == 's')
             size = (int)strtol(optarg, NULL, 10);
+        else if (c == 'w')
+            window = strtol(optarg, NULL, 10);
         else if (c == 'm')
             mode = optarg;
         else if (c == 'u')
@@ -148,10 +148,12 @@ int main(int argc, char **argv)
         else
             return 2;
     }
-    if (optind + 1 != argc || count < 1 || size < 1 || size > 1 << 20) {
+    if (window == 0)
+        window = strcmp(mode, "core") == 0 ? 4096 : 1000;
+    if (optind + 1 != argc || count < 1 || window < 1 || window > 100000 || size < 1 || size > 1 << 20) {
         (void)fprintf(stderr,
-                      "usage: bare_nats --count N --size B [--mode core|jetstream|streaming] [--subject S] "
-                      "[--cluster C] HOST:PORT\n");
+                      "usage: bare_nats --count N --size B [--mode core|jetstream|streaming] [--window W] "
+                      "[--subject S] [--cluster C] HOST:PORT\n");
         return 2;
     }
     body = malloc((size_t)size);

@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Processes of a benchmark: the servers under test, the receivers of events, and the load generator."""
+import contextlib
 import http.client
 import json
 import os
 import shutil
 import socket
 import subprocess
+import threading
 import time
 
 USER, PASSWORD = 'benchuser', 'benchpassword'
 BUCKET = 'bench'
-RULE = ('<NotificationConfiguration><QueueConfiguration><Id>bench</Id><Queue>arn:minio:sqs::BENCH:{kind}</Queue>'
-        '<Event>s3:ObjectCreated:*</Event></QueueConfiguration></NotificationConfiguration>')
+RULE = ('<QueueConfiguration><Id>bench{number}</Id><Queue>{arn}</Queue><Event>s3:ObjectCreated:*</Event>'
+        '</QueueConfiguration>')
 REDIS_KEY = 'bench'
 
 
@@ -41,6 +43,53 @@ class DeadPort:
 
     def close(self):
         self.socket.close()
+
+
+class Listener:
+    """A receiver in threads: each connection is served by `serve`."""
+
+    def __init__(self):
+        self.socket = socket.create_server(('127.0.0.1', 0), backlog=64)
+        self.port, self.open, self.ended = self.socket.getsockname()[1], [], False
+
+    def __enter__(self):
+        threading.Thread(target=self.accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.ended = True
+        for s in (self.socket, *self.open):
+            with contextlib.suppress(OSError):
+                s.shutdown(socket.SHUT_RDWR)
+            s.close()
+
+    def accept(self):
+        while True:
+            try:
+                s, _ = self.socket.accept()
+            except OSError:
+                return
+            self.open.append(s)
+            threading.Thread(target=self.serve, args=(s,), daemon=True).start()
+
+    def serve(self, s):
+        """It hangs: takes what comes and says nothing."""
+        with contextlib.suppress(OSError):
+            while s.recv(65536):
+                pass
+
+    def posts(self, s, take):
+        """HTTP requests of a connection: take(body), then 200."""
+        with contextlib.suppress(OSError, ValueError), s.makefile('rb') as f:
+            while not self.ended:
+                length = 0
+                for line in iter(f.readline, b'\r\n'):
+                    if not line:
+                        return
+                    if line.lower().startswith(b'content-length:'):
+                        length = int(line.split(b':')[1])
+                take(f.read(length))
+                s.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n')
 
 
 class Server:
@@ -248,8 +297,12 @@ class Load:
                 time.sleep(0.05)
 
     def set_rule(self, kind='webhook'):
+        self.set_rules([f'arn:minio:sqs::BENCH:{kind}'])
+
+    def set_rules(self, arns):
+        rules = ''.join(RULE.format(number=number, arn=arn) for number, arn in enumerate(arns))
         self.call(['--op', 'raw', '--method', 'PUT', '--query', 'notification', '--body-file', '-'],
-                  RULE.format(kind=kind))
+                  f'<NotificationConfiguration>{rules}</NotificationConfiguration>')
 
     def run(self, op, connections, *more):
         """One measurement; what the server's process spent on it comes along."""

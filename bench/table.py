@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From the raw results of bench/run to the table of goals and the page docs/benchmarks.md."""
 import collections
+import os
 import statistics
 
 OPS = ('put1', 'put16', 'put64', 'get', 'head', 'delete')
@@ -15,6 +16,7 @@ DRAIN_GOAL = 4000
 REDIS_PUT_GOAL = 4
 REDIS_DRAIN_GOAL = 20_000
 LISTING_GOAL = 3
+TARGETS_BEGIN = '<!-- written by bench/target -->'
 MULTIPART_GOAL = 1
 IDLE_GOAL_MB = 50
 READY_GOAL_MS = 100
@@ -190,6 +192,15 @@ def sync_text(results):
     if not lines:
         return 'Not observed in this run (strace was not there or not allowed).'
     return 'Calls per PUT seen by strace (200 PUTs, one connection; background work counts too):\n\n' + '\n'.join(lines)
+
+
+def others_section(path):
+    """What bench/target wrote at the end of the page: it stays."""
+    if not os.path.exists(path):
+        return ''
+    with open(path, encoding='utf-8') as f:
+        _, mark, rest = f.read().partition(TARGETS_BEGIN)
+    return '\n' + mark + rest if mark else ''
 
 
 PAGE = '''# Benchmarks

@@ -12,6 +12,7 @@
 
 #include "hist.h"
 #include "message.h"
+#include "record.h"
 #include "sign.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -197,12 +198,37 @@ static void test_percentiles(void **state)
     assert_in_range(hist_percentile(&h, 100), 1ULL << 42, UINT64_MAX);
 }
 
+/* A receiver may parse it, and counts it as long as it was said to be. */
+static void test_records(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {RECORD_MIN, 952};
+    char text[1000], other[1000], key[RECORD_KEY];
+    for (size_t i = 0; i < COUNT(sizes); i++) {
+        memset(text, 'z', sizeof(text));
+        record_fill(text, sizes[i], 7);
+        record_fill(other, sizes[i], UINT32_MAX);
+        assert_int_equal(strlen(text), sizes[i]);
+        assert_int_equal(strlen(other), sizes[i]);
+        assert_int_equal(text[sizes[i] + 1], 'z');
+        assert_string_not_equal(text, other);
+        assert_memory_equal(text, "{\"Records\":[{", 13);
+        assert_string_equal(text + sizes[i] - 5, "\"}}]}");
+        record_key(key, 7);
+        assert_non_null(strstr(text, key + strlen("bench/k/")));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_signatures),           cmocka_unit_test(test_hash_of_body),
-        cmocka_unit_test(test_encoding_bounds),      cmocka_unit_test(test_framing),
-        cmocka_unit_test(test_long_line_is_refused), cmocka_unit_test(test_percentiles),
+        cmocka_unit_test(test_signatures),
+        cmocka_unit_test(test_hash_of_body),
+        cmocka_unit_test(test_encoding_bounds),
+        cmocka_unit_test(test_framing),
+        cmocka_unit_test(test_long_line_is_refused),
+        cmocka_unit_test(test_percentiles),
+        cmocka_unit_test(test_records),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,6 +14,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "record.h"
+
 static PGconn *c;
 
 static void die(const char *what)
@@ -32,14 +34,15 @@ static void run(const char *fmt, const char *table)
     PQclear(r);
 }
 
-static void pipeline(long from, long n, const char *value)
+static void pipeline(long from, long n, char *value, size_t size)
 {
-    char key[64];
+    char key[RECORD_KEY];
     const char *values[2] = {key, value};
     if (!PQenterPipelineMode(c))
         die("pipeline");
     for (long i = from; i < from + n; i++) {
-        (void)snprintf(key, sizeof(key), "bench/object-%ld", i);
+        record_key(key, (unsigned long)i);
+        record_fill(value, size, (unsigned long)i);
         if (!PQsendQueryPrepared(c, "put", 2, values, NULL, NULL, 0))
             die("send");
     }
@@ -56,39 +59,17 @@ static void pipeline(long from, long n, const char *value)
     (void)PQexitPipelineMode(c);
 }
 
-/* A record as Belfry writes it, with as much in its last member as makes it that long: a database parses what it takes. */
-static void fill(char *value, size_t size)
-{
-    static const char begin[] =
-        "{\"Records\":[{\"eventVersion\":\"2.0\",\"eventSource\":\"minio:s3\",\"awsRegion\":\"\","
-        "\"eventTime\":"
-        "\"2026-02-01T10:20:30.123Z\",\"eventName\":\"s3:ObjectCreated:Put\",\"userIdentity\":{"
-        "\"principalId\":\"minio\"},"
-        "\"requestParameters\":{\"principalId\":\"minio\",\"region\":\"\",\"sourceIPAddress\":\"127.0.0.1\"},"
-        "\"responseElements\":{\"x-amz-id-2\":\"c05f\",\"x-amz-request-id\":\"18EB9A9E826AC5C4\"},\"s3\":{"
-        "\"s3SchemaVersion\":\"1.0\",\"configurationId\":\"Config\",\"bucket\":{\"name\":\"bench\","
-        "\"ownerIdentity\":{"
-        "\"principalId\":\"minio\"},\"arn\":\"arn:aws:s3:::bench\"},\"object\":{\"key\":\"k\",\"size\":100,"
-        "\"eTag\":"
-        "\"5d41\",\"sequencer\":\"18EB9A9E826AC5C4\"}},\"source\":{\"host\":\"127.0.0.1\",\"port\":\"\","
-        "\"userAgent\":\"";
-    size_t n = sizeof(begin) - 1;
-    memcpy(value, begin, n);
-    memset(value + n, 'x', size - n - 5);
-    memcpy(value + size - 5, "\"}}]}", 6);
-}
-
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
         {"count", 1, NULL, 'c'}, {"size", 1, NULL, 's'}, {"batch", 1, NULL, 'b'}, {0}};
-    long count = 200000, size = 800, batch = 256;
+    long count = 200000, size = 950, batch = 256;
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (o == '?')
             return 2;
         *(o == 'c' ? &count : o == 's' ? &size : &batch) = strtol(optarg, NULL, 10);
     }
-    if (argc - optind != 2 || count < 1 || size < 700 || batch < 1) {
+    if (argc - optind != 2 || count < 1 || size < RECORD_MIN || batch < 1) {
         (void)fputs("usage: bare_postgres [--count N] [--size BYTES] [--batch N] CONNECTION_STRING TABLE\n",
                     stderr);
         return 2;
@@ -108,11 +89,10 @@ int main(int argc, char **argv)
     if (!value || PQresultStatus(r) != PGRES_COMMAND_OK)
         die("prepare");
     PQclear(r);
-    fill(value, (size_t)size);
     struct timespec a, b;
     (void)clock_gettime(CLOCK_MONOTONIC, &a);
     for (long i = 0; i < count; i += batch)
-        pipeline(i, count - i < batch ? count - i : batch, value);
+        pipeline(i, count - i < batch ? count - i : batch, value, (size_t)size);
     (void)clock_gettime(CLOCK_MONOTONIC, &b);
     (void)printf("%.0f\n",
                  (double)count / ((double)(b.tv_sec - a.tv_sec) + (double)(b.tv_nsec - a.tv_nsec) / 1e9));
