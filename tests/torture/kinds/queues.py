@@ -59,8 +59,9 @@ class Amqp(Kind):
         self.rabbit.run("vm_memory_monitor:set_vm_memory_high_watermark(0.4).")
 
     def nack(self):
-        """The queue is full."""
-        self.rabbit.control("set_policy", "full", JOURNAL, '{"max-length": 1, "overflow": "reject-publish"}', "--apply-to", "queues")
+        """The queue is full. In two steps: with both at once it would drop what it has, before it learns not to."""
+        for policy in ('{"overflow": "reject-publish"}', '{"max-length": 1, "overflow": "reject-publish"}'):
+            self.rabbit.control("set_policy", "full", JOURNAL, policy, "--apply-to", "queues")
 
     def nack_over(self):
         self.rabbit.control("clear_policy", "full")
