@@ -33,8 +33,8 @@ class Sql(Kind):
         return self.db.count(JOURNAL)
 
     def lose(self, run):
-        """Both tables, as they stand; Belfry makes new ones. That of the journal does not number its rows, and makes place for
-        one that does."""
+        """Both tables, as they stand; Belfry makes new ones. That of the journal does not number its rows, whose order is
+        not told (a small row may fill an earlier page), and soon makes place for one that does."""
         self.losses += 1
         n = self.losses
         self.rename(JOURNAL, f"{JOURNAL}_a{n}")
@@ -44,7 +44,7 @@ class Sql(Kind):
         wait_for(lambda: self.db.count(JOURNAL) > 0, 40, "a new table")
         self.db.make_journal(f"{JOURNAL}_next")
         self.swap(JOURNAL, f"{JOURNAL}_b{n}", f"{JOURNAL}_next")
-        self.old += [Entry(r.record) for r in self.db.journal(f"{JOURNAL}_b{n}")]
+        self.old += sorted((Entry(r.record) for r in self.db.journal(f"{JOURNAL}_b{n}")), key=lambda e: e.place)
 
     def rename(self, table, to):
         self.db(f"ALTER TABLE {table} RENAME TO {to}")
