@@ -247,33 +247,6 @@ static void test_explanations(void **state)
     }
 }
 
-static void test_cloudevent(void **state)
-{
-    (void)state;
-    static const char *const want[] = {"content-type=application/json",
-                                       "ce_specversion=1.0",
-                                       "ce_id=000000000000ABCD",
-                                       "ce_time=2026-02-01T10:20:30.123Z",
-                                       "ce_subject=a b",
-                                       "ce_type=com.amazonaws.s3.ObjectCreated:Put",
-                                       "ce_source=minio:s3..images"};
-    struct event_ref ev = {.event_name = STR("s3:ObjectCreated:Put"),
-                           .bucket = STR("images"),
-                           .key = STR("a b"),
-                           .event_time = STR("2026-02-01T10:20:30.123Z"),
-                           .sequencer = 0xabcd};
-    struct kafka_header h[KAFKA_HEADERS];
-    struct buf b;
-    buf_init(&b, 4096);
-    kafka_cloudevent(&ev, &b, h);
-    for (size_t i = 0; i < KAFKA_HEADERS; i++) {
-        char got[100];
-        (void)snprintf(got, sizeof(got), "%s=%.*s", h[i].name, (int)h[i].n, b.p + h[i].at);
-        assert_string_equal(got, want[i]);
-    }
-    buf_release(&b);
-}
-
 /* --- brokers that fail -------------------------------------------------------------------------------------------- */
 
 #define TOPIC "t"
@@ -547,7 +520,6 @@ int main(void)
         cmocka_unit_test(test_configure),
         cmocka_unit_test(test_outcomes),
         cmocka_unit_test(test_explanations),
-        cmocka_unit_test(test_cloudevent),
         cmocka_unit_test(test_leader_changes),
         cmocka_unit_test(test_errors_of_the_moment),
         cmocka_unit_test(test_handed_over_again),
