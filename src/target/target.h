@@ -63,6 +63,8 @@ struct target_type {
     const struct config_alias *aliases;
     unsigned max_batch;
     bool one_per_key; /* the receiver does not apply a batch in order */
+    /* How many of max_batch with these settings, at least 1. NULL: all. */
+    unsigned (*places)(const void *conf);
     /* A batch is taken from its front on, whole unless the connection is lost within it, whatever is in it: after a failure
      * the same events are tried again first, and first deliveries are in commit order over all keys. */
     bool whole_batch;
