@@ -82,7 +82,7 @@ static bool open_filling(struct admin_req *r, struct filling *f, uint64_t *max)
     f->source =
         (struct truth_source){r->admin->o.s3, r->id.access_key, str_c(r->http->peer_ip), "belfry backfill"};
     f->bucket = admin_query(r, "bucket");
-    if (!admin_target(r, &f->target) || !admin_number(r, "limit", PAGE_MAX, PAGE_MAX, max))
+    if (!admin_target(r, &f->target) || !admin_number(r, "limit", PAGE_MAX, max))
         return false;
     if (f->target.enabled)
         return true;
