@@ -148,6 +148,7 @@ static bool connect_target(struct sender *s, int64_t now_ms)
         return true;
     }
     s->retry_at_ms = clock_mono_ms() + sender_backoff(s, ++s->fails, e.retry_after_ms);
+    target_name_place(s->type, s->id, &e);
     if (s->broken)
         sender_set_reason(s, e.text);
     else

@@ -52,6 +52,7 @@ static const struct config_key keys[] = {
 const struct target_type target_webhook = {
     .name = "webhook",
     .subsys = "notify_webhook",
+    .place = "endpoint",
     .keys = keys,
     .help = "publish bucket notifications to webhook endpoints",
     .help_order = "endpoint auth_token queue_dir queue_limit comment client_cert client_key",
