@@ -122,7 +122,9 @@ void http_explain(CURL *c, const char *shown, const char *error, CURLcode code, 
                        text, strerror_r((int)number, system, sizeof(system)));
         return;
     }
-    if (code == CURLE_PEER_FAILED_VERIFICATION)
+    if (code == CURLE_PEER_FAILED_VERIFICATION && strstr(text, "subject name"))
+        hint = "; its certificate does not name this host";
+    else if (code == CURLE_PEER_FAILED_VERIFICATION)
         hint = "; put the certificate of its CA into certs-dir/CAs";
     else if (code == CURLE_SSL_CERTPROBLEM)
         hint = "; check client_cert and client_key";
