@@ -203,6 +203,11 @@ enum send_result kafka_outcome(const struct kafka_names *names, int code, bool a
     return kafka_blames_batch(code) && alone ? SEND_REJECT : SEND_RETRY;
 }
 
+/* The library does not always say which of the two. */
+#define UNTRUSTED \
+    "its certificate is not trusted or does not name this host; put the certificate of its CA into " \
+    "certs-dir/CAs"
+
 /* What the library says of a connection, by parts of its text; code 0: whatever the code. The first that fits. */
 static const struct cause {
     const char *part, *text, *key;
@@ -210,10 +215,8 @@ static const struct cause {
 } causes[] = {
     {"hostname mismatch", "its certificate does not name this host", NULL, false},
     {"IP address mismatch", "its certificate does not name this address", NULL, false},
-    {"certificate could not be verified",
-     "its certificate is not trusted; put the certificate of its CA into certs-dir/CAs", NULL, false},
-    {"certificate verify failed",
-     "its certificate is not trusted; put the certificate of its CA into certs-dir/CAs", NULL, false},
+    {"certificate could not be verified", UNTRUSTED, NULL, false},
+    {"certificate verify failed", UNTRUSTED, NULL, false},
     {"certificate required", "it asks for a client certificate", "CLIENT_TLS_CERT", false},
     {"bad certificate", "it asks for a client certificate, or does not take this one", "CLIENT_TLS_CERT",
      false},

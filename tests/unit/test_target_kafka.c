@@ -220,7 +220,9 @@ static void test_explanations(void **state)
          "ssl://localhost:9093/bootstrap: SSL handshake failed: error:0A000086:SSL routines::certificate "
          "verify failed: "
          "broker certificate could not be verified",
-         "localhost:9093: its certificate is not trusted; put the certificate of its CA into certs-dir/CAs"},
+         "localhost:9093: its certificate is not trusted or does not name this host; put the certificate of "
+         "its CA into "
+         "certs-dir/CAs"},
         {RD_KAFKA_RESP_ERR__AUTHENTICATION, false,
          "sasl_plaintext://h:1/bootstrap: SASL authentication error: Authentication failed: Invalid username",
          "h:1: it refuses the login: check sasl_username, sasl_password and sasl_mechanism "
