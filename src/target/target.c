@@ -45,7 +45,7 @@ void target_name_place(const struct target_type *t, struct str id, struct err *e
     for (char *p = variable; *p; p++)
         if (*p >= 'a' && *p <= 'z')
             *p = (char)(*p - 'a' + 'A');
-    (void)snprintf(e->text + n, sizeof(e->text) - n, "; is it running, and is %s%s%.*s right?", variable,
+    (void)snprintf(e->text + n, sizeof(e->text) - n, " (check that it runs, and %s%s%.*s)", variable,
                    unnamed ? "" : "_", unnamed ? 0 : (int)id.n, id.p);
 }
 

@@ -64,6 +64,12 @@ static void set_times(struct webhook *w, struct flight *f, int64_t deadline_ms)
                      (long)(left < CONNECT_TIME_MS ? left : CONNECT_TIME_MS));
 }
 
+static void explain(struct flight *f, const char *shown, CURLcode code, char *why, size_t why_n)
+{
+    struct http_names names = {shown, "WEBHOOK_ENDPOINT", f->hook->id};
+    http_explain(f->easy, &names, f->error, code, why, why_n);
+}
+
 /* Only dials (through the proxy and TLS where there are): a request would be an event that is none. */
 bool webhook_connect(void *arg, int64_t deadline_ms, struct err *e)
 {
@@ -96,7 +102,7 @@ bool webhook_connect(void *arg, int64_t deadline_ms, struct err *e)
         m = curl_multi_info_read(w->multi, &left);
     CURLcode code = m ? m->data.result : CURLE_OPERATION_TIMEDOUT;
     if (code != CURLE_OK)
-        http_explain(f->easy, w->shown, f->error, code, e->text, sizeof(e->text));
+        explain(f, w->shown, code, e->text, sizeof(e->text));
     (void)curl_multi_remove_handle(w->multi, f->easy);
     curl_easy_cleanup(f->easy);
     f->easy = easy;
@@ -240,7 +246,7 @@ static void finish(struct webhook *w, struct flight *f, CURLcode code)
     if (code == CURLE_OK && !f->head_done)
         code = CURLE_RECV_ERROR;
     if (code != CURLE_OK && !(code == CURLE_WRITE_ERROR && f->reply_cut)) {
-        http_explain(f->easy, shown, f->error, code, why, sizeof(why));
+        explain(f, shown, code, why, sizeof(why));
         webhook_judge(w, f, SEND_RETRY, why, 0);
         return;
     }

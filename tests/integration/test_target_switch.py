@@ -87,9 +87,16 @@ def assert_in_order(posts):
         assert first == sorted(first), f"k{key}: {first}"
 
 
-@pytest.mark.parametrize("kind", ["webhook", "redis", *(pytest.param(k, marks=pytest.mark.brokers)
-                                                         for k in ("postgresql", "mqtt", "nats"))])
-@pytest.mark.parametrize("how", ["paused", "lost"])
+def cases():
+    for kind in ("webhook", "redis", "postgresql", "mqtt", "nats"):
+        for how in ("lost", "paused"):
+            marks = [pytest.mark.brokers] if kind in ("postgresql", "mqtt", "nats") else []
+            if how == "paused" and kind not in ("webhook", "nats"):
+                marks.append(pytest.mark.long)
+            yield pytest.param(kind, how, marks=marks)
+
+
+@pytest.mark.parametrize("kind,how", cases())
 def test_backlog_goes_to_the_new_place(make_server, tmp_path, request, kind, how):
     first, second = request.getfixturevalue(kind)
     name = f"1:{kind}"
