@@ -64,16 +64,31 @@ static bool fill_txn(struct kv_txn *t, void *ctx)
     return true;
 }
 
-/* Without a sync: after a power cut the events of the last moments are not queued, and who runs it goes on before them: the
- * last call of all is synced. */
-static bool fill_some(struct filling *f, bool sync)
+/* Without a sync, which is the page's: after a power cut within it who runs it goes on before it. */
+static bool fill_some(struct filling *f)
 {
     arena_init(&f->arena);
-    enum kv_outcome o = kv_commit_wait(store_kv(f->r->admin->o.s3->store), fill_txn, f, sync ? 0 : KV_NOSYNC);
+    enum kv_outcome o = kv_commit_wait(store_kv(f->r->admin->o.s3->store), fill_txn, f, KV_NOSYNC);
     arena_release(&f->arena);
     if (o == KV_FAILED)
         f->error = ADMIN_STORE;
     return o == KV_COMMITTED;
+}
+
+static bool nothing_txn(struct kv_txn *t, void *ctx)
+{
+    const struct filling *f = ctx;
+    struct row_key k = outbox_counter_key(f->target.number);
+    kv_txn_add(t, row_key_str(&k), (int64_t[KV_COUNTERS]){0, 0});
+    return true;
+}
+
+/* What was queued is durable before it is told of: a closure of its own, because the last one of a page may have nothing to
+ * write, or find the queue full. */
+static void sync_queued(struct filling *f)
+{
+    if (kv_commit_wait(store_kv(f->r->admin->o.s3->store), nothing_txn, f, 0) != KV_COMMITTED)
+        f->error = ADMIN_STORE;
 }
 
 static bool open_filling(struct admin_req *r, struct filling *f, uint64_t *max)
@@ -82,7 +97,7 @@ static bool open_filling(struct admin_req *r, struct filling *f, uint64_t *max)
     f->source =
         (struct truth_source){r->admin->o.s3, r->id.access_key, str_c(r->http->peer_ip), "belfry backfill"};
     f->bucket = admin_query(r, "bucket");
-    if (!admin_target(r, &f->target) || !admin_number(r, "limit", PAGE_MAX, PAGE_MAX, max))
+    if (!admin_target(r, &f->target) || !admin_number(r, "limit", PAGE_MAX, max))
         return false;
     if (f->target.enabled)
         return true;
@@ -97,12 +112,14 @@ static size_t fill_page(struct filling *f, const struct list_page *page, struct 
     while (at < page->n && f->error == ADMIN_NONE) {
         f->keys = page->entries + at;
         f->n = page->n - at;
-        if (!fill_some(f, f->n <= CLOSURE_KEYS))
+        if (!fill_some(f))
             break;
         at += f->done;
         queued += f->queued;
         *next = page->entries[at - 1].key;
     }
+    if (queued > 0)
+        sync_queued(f);
     return queued;
 }
 

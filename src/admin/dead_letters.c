@@ -9,10 +9,10 @@
 #include "base/json.h"
 #include "base/log.h"
 
+#include "admin/asked.h"
 #include "admin/truth.h"
 
 #define LOOK_MAX 20000 /* rows of one call */
-#define PAGE_MAX 1000  /* of them taken */
 
 static void put_seq(struct buf *b, uint64_t seq)
 {
@@ -21,51 +21,12 @@ static void put_seq(struct buf *b, uint64_t seq)
     buf_put(b, text, sizeof text);
 }
 
-static bool parse_seq(struct str text, uint64_t *seq)
-{
-    uint8_t bytes[8];
-    if (text.n != 16 || !hex_decode(text, bytes, sizeof bytes))
-        return false;
-    *seq = 0;
-    for (size_t i = 0; i < sizeof bytes; i++)
-        *seq = *seq << 8 | bytes[i];
-    return true;
-}
-
-/* --- which --- */
-
-static bool take_time(struct admin_req *r, const char *name, int64_t *out)
-{
-    struct str text = admin_query(r, name);
-    *out = 0;
-    if (text.n == 0 || clock_parse_iso(text, out))
-        return true;
-    admin_set_error(
-        r, ADMIN_ARGUMENT,
-        arena_printf(&r->http->arena, "%s must be a time such as 2026-02-01T10:20:30Z.%c", name, 0).p);
-    return false;
-}
-
-/* A number in the query, as replies have them. */
-static bool take_seq(struct admin_req *r, const char *name, uint64_t *out)
-{
-    struct str text = admin_query(r, name);
-    *out = 0;
-    if (text.n == 0 || parse_seq(text, out))
-        return true;
-    admin_set_error(
-        r, ADMIN_ARGUMENT,
-        arena_printf(&r->http->arena, "%s must be 16 hex digits, as a listing has them.%c", name, 0).p);
-    return false;
-}
-
 struct page {
     struct admin_req *r;
     struct asked_target target;
-    struct dead_filter filter;
-    uint64_t only; /* 0: all that match */
-    uint64_t after, next;
-    size_t looked, max;
+    struct asked_letters asked;
+    uint64_t next;
+    size_t looked;
     bool more;
     uint64_t *seqs; /* of those that match, malloc'd */
     size_t n;
@@ -74,20 +35,18 @@ struct page {
 
 static bool page_open(struct admin_req *r, struct page *p)
 {
-    uint64_t max;
+    struct err e;
     *p = (struct page){.r = r};
-    if (!admin_target(r, &p->target) || !take_time(r, "since", &p->filter.since_ns) ||
-        !take_time(r, "until", &p->filter.until_ns) || !take_seq(r, "after", &p->after) ||
-        !take_seq(r, "id", &p->only) || !admin_number(r, "limit", PAGE_MAX, PAGE_MAX, &max))
+    if (!admin_target(r, &p->target))
         return false;
-    p->filter.bucket = admin_query(r, "bucket");
-    p->filter.prefix = admin_query(r, "prefix");
-    p->filter.reason = admin_query(r, "reason");
-    p->max = (size_t)max;
-    p->next = p->after;
-    if (p->only)
-        p->after = p->only - 1;
-    p->seqs = x_calloc(p->max + 1, sizeof *p->seqs);
+    if (!asked_letters(&r->query, &p->asked, &e)) {
+        admin_set_argument(r, &e);
+        return false;
+    }
+    p->next = p->asked.after;
+    if (p->asked.only)
+        p->asked.after = p->asked.only - 1;
+    p->seqs = x_calloc(p->asked.max + 1, sizeof *p->seqs);
     return true;
 }
 
@@ -112,13 +71,13 @@ static void put_letter(struct buf *b, const struct asked_target *t, const struct
 static bool look_at(void *ctx, const struct dead_letter *l)
 {
     struct page *p = ctx;
-    if (p->n == p->max || p->looked == LOOK_MAX || (p->only && l->seq != p->only)) {
-        p->more = !p->only;
+    if (p->n == p->asked.max || p->looked == LOOK_MAX || (p->asked.only && l->seq != p->asked.only)) {
+        p->more = !p->asked.only;
         return false;
     }
     p->looked++;
     p->next = l->seq;
-    if (!dead_filter_matches(&p->filter, &l->row))
+    if (!dead_filter_matches(&p->asked.filter, &l->row))
         return true;
     if (p->list) {
         if (p->n)
@@ -133,7 +92,8 @@ static bool look_at(void *ctx, const struct dead_letter *l)
 static bool look(struct page *p)
 {
     struct err e;
-    if (dead_letters_scan(store_kv(p->r->admin->o.s3->store), p->target.number, p->after, look_at, p, &e))
+    if (dead_letters_scan(store_kv(p->r->admin->o.s3->store), p->target.number, p->asked.after, look_at, p,
+                          &e))
         return true;
     log_error("event", "dead letters of %.*s cannot be read: %s", STR_FMT(p->target.text), e.text);
     admin_set_error(p->r, ADMIN_INTERNAL, NULL);
@@ -170,7 +130,7 @@ void call_dead_letters(struct admin_req *r)
 static bool show(void *ctx, const struct dead_letter *l)
 {
     struct page *p = ctx;
-    if (l->seq != p->only)
+    if (l->seq != p->asked.only)
         return false;
     p->n = 1;
     put_letter(&p->r->out, &p->target, l);
@@ -186,10 +146,11 @@ void call_dead_letter(struct admin_req *r)
     struct err e;
     if (!page_open(r, &p))
         return;
-    if (!p.only)
+    if (!p.asked.only)
         admin_set_error(r, ADMIN_ARGUMENT,
                         "id must name the dead letter: 16 hex digits, as a listing has them.");
-    else if (!dead_letters_scan(store_kv(r->admin->o.s3->store), p.target.number, p.after, show, &p, &e))
+    else if (!dead_letters_scan(store_kv(r->admin->o.s3->store), p.target.number, p.asked.after, show, &p,
+                                &e))
         admin_set_error(r, ADMIN_INTERNAL, NULL);
     else if (!p.n)
         admin_set_error(r, ADMIN_NO_LETTER, NULL);
@@ -298,7 +259,7 @@ static void take(struct admin_req *r, bool replay)
         .page = &p,
         .source = {r->admin->o.s3, r->id.access_key, str_c(r->http->peer_ip), "belfry dead-letter replay"},
         .replay = replay,
-        .as_is = str_eq(admin_query(r, "as-is"), STR("true"))};
+        .as_is = p.asked.as_is};
     if (replay && !p.target.enabled) {
         admin_set_error(r, ADMIN_TARGET_OFF, NULL);
     } else if (look(&p)) {

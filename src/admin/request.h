@@ -55,8 +55,10 @@ struct asked_target {
     bool enabled;
 };
 bool admin_target(struct admin_req *r, struct asked_target *out);
-/* A number in the query; `fallback` when it is not there, at most `most`. False: the error of the reply is set. */
-bool admin_number(struct admin_req *r, const char *name, uint64_t fallback, uint64_t most, uint64_t *out);
+/* A number in the query from 1 to `most`; `most` when it is not there. False: the error of the reply is set. */
+bool admin_number(struct admin_req *r, const char *name, uint64_t most, uint64_t *out);
+/* The reply is an error about the query, in these words. */
+void admin_set_argument(struct admin_req *r, const struct err *e);
 /* The value of a query parameter; "" when it is not there. */
 struct str admin_query(const struct admin_req *r, const char *name);
 /* Sets what the reply will be an error of. Any thread. text may be NULL: the table's. */

@@ -7,21 +7,25 @@
 #include "base/json.h"
 #include "base/log.h"
 
+#include "admin/asked.h"
 #include "admin/request.h"
 #include "admin/targets.h"
 
+void admin_set_argument(struct admin_req *r, const struct err *e)
+{
+    admin_set_error(r, ADMIN_ARGUMENT, arena_printf(&r->http->arena, "%s%c", e->text, 0).p);
+}
+
 bool admin_target(struct admin_req *r, struct asked_target *out)
 {
-    struct str text = admin_query(r, "target"), id;
+    struct str text = admin_query(r, "target");
+    struct err e;
     out->text = text;
-    out->type = text;
-    if (!str_cut(&out->type, ':', &id) || id.n == 0 || out->type.n == 0) {
-        admin_set_error(r, ADMIN_ARGUMENT,
-                        "The target must be named as ID:TYPE, such as target=primary:webhook.");
+    if (!asked_target_name(text, &out->id, &out->type, &e)) {
+        admin_set_argument(r, &e);
         return false;
     }
-    out->id = id;
-    if (delivery_number(r->admin->o.s3->delivery, id, out->type, &out->number, &out->enabled))
+    if (delivery_number(r->admin->o.s3->delivery, out->id, out->type, &out->number, &out->enabled))
         return true;
     admin_set_error(r, ADMIN_NO_TARGET,
                     arena_printf(&r->http->arena,
@@ -32,16 +36,12 @@ bool admin_target(struct admin_req *r, struct asked_target *out)
     return false;
 }
 
-bool admin_number(struct admin_req *r, const char *name, uint64_t fallback, uint64_t most, uint64_t *out)
+bool admin_number(struct admin_req *r, const char *name, uint64_t most, uint64_t *out)
 {
-    struct str text = admin_query(r, name);
-    *out = fallback;
-    if (text.n == 0 || (str_to_u64(text, out) && *out <= most))
+    struct err e;
+    if (asked_number(&r->query, name, most, out, &e))
         return true;
-    admin_set_error(
-        r, ADMIN_ARGUMENT,
-        arena_printf(&r->http->arena, "%s must be a number up to %llu.%c", name, (unsigned long long)most, 0)
-            .p);
+    admin_set_argument(r, &e);
     return false;
 }
 

@@ -237,6 +237,7 @@ bool delivery_try(struct delivery *d, const struct config_stored *settings, stru
     out->settings |= !self;
     if (self) {
         out->ok = run_trial(d, kind, self, conf, &e);
+        target_name_place(kind, id, &e);
         kind->close(self);
     }
     out->took_ms = clock_mono_ms() - begin_ms;

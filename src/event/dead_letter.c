@@ -16,6 +16,8 @@ bool dead_filter_matches(const struct dead_filter *f, const struct outbox_row *r
 bool dead_letters_scan(struct kv *kv, uint32_t target, uint64_t after,
                        bool (*each)(void *ctx, const struct dead_letter *l), void *ctx, struct err *e)
 {
+    if (after == UINT64_MAX) /* nothing is */
+        return true;
     struct row_key first = dead_letter_key(target, after + 1), end = dead_letter_key(target + 1, 0);
     struct kv_scan *scan = kv_scan_open(kv, KV_QUEUE, row_key_str(&first), row_key_str(&end));
     struct str key, value;

@@ -97,6 +97,8 @@ static bool configure(struct delivery *d, const struct config_stored *st, struct
     s->dead_limit = conf->dead_letter_limit > 0 ? conf->dead_letter_limit : d->dead_letter_limit;
     if (!ok)
         return false;
+    if (s->type->places)
+        s->max_batch = s->type->places(conf);
     s->self = s->type->open(conf, s->id.p, e);
     return s->self != NULL;
 }

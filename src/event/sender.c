@@ -29,6 +29,7 @@ struct sender *sender_new(struct delivery *d, struct kv *kv, const struct target
     s->kv = kv;
     s->type = type;
     s->number = number;
+    s->max_batch = type->max_batch;
     arena_init(&s->arena);
     s->id = str_c(arena_strz(&s->arena, id));
     (void)snprintf(s->label, sizeof(s->label), "%s:%.*s", type->name, (int)(id.n < 40 ? id.n : 40), id.p);
@@ -147,6 +148,7 @@ static bool connect_target(struct sender *s, int64_t now_ms)
         return true;
     }
     s->retry_at_ms = clock_mono_ms() + sender_backoff(s, ++s->fails, e.retry_after_ms);
+    target_name_place(s->type, s->id, &e);
     if (s->broken)
         sender_set_reason(s, e.text);
     else
@@ -209,7 +211,7 @@ static void send_batch(struct sender *s, size_t n, int64_t now_ms, struct err *e
 static bool batch_step(struct sender *s, int64_t now_ms)
 {
     struct err e = {0};
-    size_t n = queue_pick(s, now_ms, s->broken, s->type->max_batch);
+    size_t n = queue_pick(s, now_ms, s->broken, s->max_batch);
     if (n == 0)
         return false;
     send_batch(s, n, now_ms, &e);
@@ -266,7 +268,7 @@ static int64_t work_step(struct sender *s, int64_t now_ms)
         next = idle_step(s, now_ms);
     }
     /* In the window form a step may resolve one event: then the removal waits for more, while there is more to do. */
-    if (s->n_used == 0 || s->waits || s->n_out >= s->type->max_batch / 2)
+    if (s->n_used == 0 || s->waits || s->n_out >= s->max_batch / 2)
         remove_resolved(s);
     if (s->n_out == 0)
         (void)segments_clean(s, !worked); /* a store that takes no changes says so itself */

@@ -159,6 +159,7 @@ struct sender {
     struct delivery *delivery;
     struct kv *kv;
     const struct target_type *type;
+    unsigned max_batch; /* the type's, or fewer by its settings; arrays have the type's */
     struct arena arena; /* settings and id */
     struct str id;
     char label[64]; /* "webhook:primary", for the log */

@@ -84,7 +84,7 @@ static void lane_pop(struct sender *s, struct lane *l)
 
 struct lane *queue_park(struct sender *s, const struct queued *q)
 {
-    if (s->n_lanes == s->type->max_batch)
+    if (s->n_lanes == s->max_batch)
         return NULL;
     struct lane *l = &s->lanes[s->n_lanes++];
     struct queued key = *q;
@@ -222,12 +222,12 @@ static bool take_row(struct sender *s, struct kv_scan *scan, uint64_t seq, struc
 
 bool queue_fill(struct sender *s, struct err *e)
 {
-    if ((!s->backlog && !atomic_load(&s->news)) || (!s->thin && s->n_window >= s->type->max_batch))
+    if ((!s->backlog && !atomic_load(&s->news)) || (!s->thin && s->n_window >= s->max_batch))
         return true;
     /* Much was at hand and yet the batch was not full: one key floods the window. It waits in a lane, so that others can
      * be read. */
     if (s->type->one_per_key && s->thin && s->backlog && s->n_window >= WINDOW_EVENTS / 2 &&
-        s->n_lanes < s->type->max_batch / 2) {
+        s->n_lanes < s->max_batch / 2) {
         queue_compact(s);
         if (s->n_window > 0)
             (void)queue_park(s, &s->window[0]);
@@ -318,7 +318,7 @@ static size_t pick_lanes(struct sender *s, int64_t now_ms, size_t max, struct pi
 {
     size_t n = 0, most = max;
     if (s->places && s->n_window > 0) {
-        size_t half = s->type->max_batch > 1 ? s->type->max_batch / 2 : 1, out = 0;
+        size_t half = s->max_batch > 1 ? s->max_batch / 2 : 1, out = 0;
         for (size_t i = 0; i < s->n_lanes; i++)
             out += s->lanes[i].head.out;
         most = out >= half ? 0 : half - out < max ? half - out : max;

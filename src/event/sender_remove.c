@@ -160,7 +160,7 @@ static void fill_removal(struct sender *s)
 static bool remove_early_txn(struct kv_txn *t, void *ctx)
 {
     struct sender *s = ctx;
-    for (size_t i = 0; i < s->type->max_batch && s->batch[i].event; i++) {
+    for (size_t i = 0; i < s->max_batch && s->batch[i].event; i++) {
         struct row_key k = outbox_key(s->number, s->batch[i].event->seq);
         kv_txn_del(t, KV_QUEUE, row_key_str(&k));
     }
@@ -169,7 +169,7 @@ static bool remove_early_txn(struct kv_txn *t, void *ctx)
 
 void sender_remove_early(struct sender *s, size_t n)
 {
-    if (n < s->type->max_batch)
+    if (n < s->max_batch)
         s->batch[n].event = NULL;
     (void)kv_commit_wait(s->kv, remove_early_txn, s, KV_PLAIN | KV_NOSYNC);
 }

@@ -24,7 +24,7 @@ bool window_holds(const struct sender *s, const struct queued *q)
 {
     if (s->keys_out[key_slot(q->key_hash)] == 0)
         return false;
-    for (size_t i = 0; i < s->type->max_batch; i++) {
+    for (size_t i = 0; i < s->max_batch; i++) {
         const struct place *p = &s->places[i];
         if (p->used && p->key_hash == q->key_hash && str_eq(p->ref.key, q->row.key) &&
             str_eq(p->ref.bucket, q->row.bucket))
@@ -86,7 +86,7 @@ static size_t collect(struct sender *s, int64_t until_ms)
 static size_t take_ended(struct sender *s, struct err *e)
 {
     size_t n = 0;
-    for (size_t i = 0; i < s->type->max_batch; i++) {
+    for (size_t i = 0; i < s->max_batch; i++) {
         struct place *p = &s->places[i];
         if (!p->used || !p->ended)
             continue;
@@ -121,7 +121,7 @@ static void judge(struct sender *s, int64_t now_ms)
 {
     struct err e = {0};
     bool clear = s->n_ended == s->n_used;
-    for (size_t i = 0; i < s->type->max_batch && !clear; i++) {
+    for (size_t i = 0; i < s->max_batch && !clear; i++) {
         const struct place *p = &s->places[i];
         clear = p->used && p->ended && (p->result == SEND_OK || now_ms - p->ended_ms >= VERDICT_MS);
     }
@@ -138,13 +138,13 @@ bool window_step(struct sender *s, int64_t now_ms, bool unread)
     bool feed = now_ms >= s->retry_at_ms && (!s->broken || s->n_used == 0) /* a probe is whole */
                 && !atomic_load(&s->paused);
     if (feed) {
-        n = queue_pick(s, now_ms, s->broken, s->type->max_batch - s->n_used);
+        n = queue_pick(s, now_ms, s->broken, s->max_batch - s->n_used);
         hand_over(s, n, now_ms);
     }
     s->waits = false;
     if (s->n_used == 0)
         return false;
-    bool more = feed && s->n_used < s->type->max_batch && !s->broken &&
+    bool more = feed && s->n_used < s->max_batch && !s->broken &&
                 (atomic_load(&s->news) || (s->backlog && queue_has_room(s) && !unread));
     s->waits = collect(s, more ? now_ms : now_ms + FLUSH_MS) == 0 && !more;
     judge(s, clock_mono_ms());
@@ -162,7 +162,7 @@ static int64_t next_due(const struct sender *s, int64_t now_ms)
         if (!s->lanes[i].head.out && at > now_ms && at < due)
             due = at;
     }
-    for (size_t i = 0; i < s->type->max_batch; i++) {
+    for (size_t i = 0; i < s->max_batch; i++) {
         const struct place *p = &s->places[i];
         if (p->used && p->ended && p->ended_ms + VERDICT_MS < due)
             due = p->ended_ms + VERDICT_MS;
@@ -172,7 +172,7 @@ static int64_t next_due(const struct sender *s, int64_t now_ms)
 
 void window_wait(struct sender *s, int64_t now_ms)
 {
-    int64_t until = atomic_load(&s->news) && now_ms >= s->retry_at_ms && s->n_used < s->type->max_batch
+    int64_t until = atomic_load(&s->news) && now_ms >= s->retry_at_ms && s->n_used < s->max_batch
                         ? now_ms
                         : next_due(s, now_ms);
     (void)collect(s, sender_deadline(s, now_ms, until - now_ms));

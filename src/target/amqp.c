@@ -84,6 +84,7 @@ static const struct config_key keys[] = {
 const struct target_type target_amqp = {
     .name = "amqp",
     .subsys = "notify_amqp",
+    .place = "url",
     .keys = keys,
     .help = "publish bucket notifications to AMQP endpoints",
     .help_order = "url exchange exchange_type routing_key mandatory durable no_wait internal auto_deleted "

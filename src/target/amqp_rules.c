@@ -185,7 +185,7 @@ void rabbit_shown(struct str text, char *out, size_t n)
 
 void rabbit_explain(const struct rabbit_names *names, unsigned code, struct str text, char *why, size_t why_n)
 {
-    char shown[100], variable[112] = "";
+    char shown[80], variable[112] = ""; /* all of it has to fit into SEND_WHY */
     const char *advice = "see its log";
     rabbit_shown(text, shown, sizeof(shown));
     for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++) {

@@ -57,6 +57,7 @@ static bool mirrors(const void *conf)
 const struct target_type target_elasticsearch = {
     .name = "elasticsearch",
     .subsys = "notify_elasticsearch",
+    .place = "url",
     .keys = keys,
     .help = "publish bucket notifications to Elasticsearch endpoints",
     .help_order = "url index format queue_dir queue_limit username password comment",

@@ -109,7 +109,8 @@ static void explain(struct elastic *el, bool in_time, CURLcode code, struct err 
     } else if (!in_time || code == CURLE_OK) {
         (void)err_set(e, "%s: %s", el->shown, in_time ? "an answer that was cut short" : "no answer in time");
     } else {
-        http_explain(el->easy, el->shown, el->error, code, why, sizeof(why));
+        struct http_names names = {el->shown, "ELASTICSEARCH_URL", el->id};
+        http_explain(el->easy, &names, el->error, code, why, sizeof(why));
         (void)err_set(e, "%s%s", why, hint(el, code));
     }
 }

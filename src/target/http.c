@@ -109,22 +109,32 @@ void http_set_url(CURL *c, const char *url)
     curl_easy_setopt(c, CURLOPT_PROXY, proxy_for(url));
 }
 
-void http_explain(CURL *c, const char *shown, const char *error, CURLcode code, char *why, size_t why_n)
+static const char *hint_of(CURLcode code, const char *text)
 {
-    const char *text = error[0] ? error : curl_easy_strerror(code);
-    const char *hint = "";
+    if (code == CURLE_PEER_FAILED_VERIFICATION)
+        return strstr(text, "subject name") ? "its certificate does not name this host"
+                                            : "put the certificate of its CA into certs-dir/CAs";
+    return code == CURLE_SSL_CERTPROBLEM ? "check client_cert and client_key" : NULL;
+}
+
+void http_explain(CURL *c, const struct http_names *names, const char *error, CURLcode code, char *why,
+                  size_t why_n)
+{
+    const char *text = error[0] ? error : curl_easy_strerror(code), *hint = hint_of(code, text);
+    bool unnamed = strcmp(names->id, "_") == 0;
+    char system[64] = "", place[160] = "";
     long number = 0;
+    int n = (int)strlen(text);
     (void)curl_easy_getinfo(c, CURLINFO_OS_ERRNO, &number);
     const char *after = code == CURLE_COULDNT_CONNECT && number ? strstr(text, " after ") : NULL;
     if (after) { /* libcurl names host and port, then how long it took, but not why */
-        char system[64];
-        (void)snprintf(why, why_n, "%.60s: %.*s: %s", shown, (int)(after - text < 90 ? after - text : 90),
-                       text, strerror_r((int)number, system, sizeof(system)));
-        return;
+        n = (int)(after - text);
+        hint = strerror_r((int)number, system, sizeof(system));
     }
-    if (code == CURLE_PEER_FAILED_VERIFICATION)
-        hint = "; put the certificate of its CA into certs-dir/CAs";
-    else if (code == CURLE_SSL_CERTPROBLEM)
-        hint = "; check client_cert and client_key";
-    (void)snprintf(why, why_n, "%.60s: %.90s%s", shown, text, hint);
+    if (after || !hint) /* as target_name_place says it: the same whether a connect or a send has found it */
+        (void)snprintf(place, sizeof(place), " (check that it runs, and MINIO_NOTIFY_%s%s%s)", names->setting,
+                       unnamed ? "" : "_", unnamed ? "" : names->id);
+    const char *between = !hint ? "" : after ? ": " : "; ";
+    (void)snprintf(why, why_n, "%.60s: %.*s%s%s%s", names->shown, n < 90 ? n : 90, text, between,
+                   hint ? hint : "", place);
 }

@@ -26,8 +26,15 @@ void http_trust_release(struct http_trust *t);
 CURL *http_handle(const struct http_trust *t, const char *client_cert, const char *client_key, char *error);
 /* Where the handle's next transfer goes, by which proxy: HTTP_PROXY, HTTPS_PROXY, NO_PROXY as Go's programs read them. */
 void http_set_url(CURL *c, const char *url);
-/* What a transfer's failure means, in words for the operator. shown: the URL without its secrets; error: the handle's. */
-void http_explain(CURL *c, const char *shown, const char *error, CURLcode code, char *why, size_t why_n);
+/* Who answers, for messages. */
+struct http_names {
+    const char *shown;   /* the URL without its secrets */
+    const char *setting; /* what says where that is: "WEBHOOK_ENDPOINT" */
+    const char *id;      /* of the target */
+};
+/* What a transfer's failure means, in words for the operator. error: the handle's. */
+void http_explain(CURL *c, const struct http_names *names, const char *error, CURLcode code, char *why,
+                  size_t why_n);
 
 /* --- text alone: http_rules.c */
 /* Milliseconds to wait by the value of a Retry-After (RFC 9110 10.2.3: seconds, or an HTTP date), at most a day; 0 when it

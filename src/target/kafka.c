@@ -130,6 +130,7 @@ static const struct config_alias aliases[] = {{"tls_enable", "tls", NULL}, {NULL
 const struct target_type target_kafka = {
     .name = "kafka",
     .subsys = "notify_kafka",
+    .place = "brokers",
     .keys = keys,
     .help = "publish bucket notifications to Kafka endpoints",
     .help_order = "brokers topic sasl_username sasl_password sasl_mechanism tls_client_auth sasl tls "

@@ -6,18 +6,19 @@
 #define BELFRY_TARGET_KAFKA_H
 
 #include "target/address.h"
+#include "target/payload.h"
 #include "target/target.h"
 
 enum kafka_sasl { KAFKA_SASL_PLAIN, KAFKA_SASL_SHA256, KAFKA_SASL_SHA512 };
 enum kafka_acks { KAFKA_ACKS_ALL, KAFKA_ACKS_LEADER };
 enum kafka_partitioner { KAFKA_PARTITIONER_MINIO, KAFKA_PARTITIONER_JAVA };
-enum kafka_payload { KAFKA_PAYLOAD_MINIO, KAFKA_PAYLOAD_CLOUDEVENTS };
 
 struct kafka_conf {
     struct target_common common;
     char *topic, *brokers, *sasl_username, *sasl_password, *client_tls_cert, *client_tls_key, *version,
         *compression_codec;
-    int sasl_mechanism, acks, partitioner, payload; /* the enums above */
+    int sasl_mechanism, acks, partitioner; /* the enums above */
+    int payload;                           /* enum payload */
     bool sasl, tls, tls_skip_verify;
     int64_t tls_client_auth; /* means something at servers only */
     int64_t batch_size, batch_commit_timeout, compression_level;
@@ -66,13 +67,5 @@ void kafka_explain(const struct kafka_names *names, int code, struct str text, c
 void kafka_explain_setup(const struct kafka_conf *conf, const char *text, struct err *e);
 /* A broker hung up without a word. */
 void kafka_explain_closed(const struct kafka_names *names, char *why, size_t why_n);
-
-/* CloudEvents 1.0, binary mode: one header for each of its attributes. Names and values; value in `b`, or static. */
-#define KAFKA_HEADERS 7
-struct kafka_header {
-    const char *name;
-    size_t at, n; /* of the value, in the buffer */
-};
-void kafka_cloudevent(const struct event_ref *ev, struct buf *b, struct kafka_header out[KAFKA_HEADERS]);
 
 #endif

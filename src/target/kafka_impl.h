@@ -73,7 +73,7 @@ struct kafka {
     const struct kafka_message *alone; /* the one that nothing else was under way with; NULL: none */
     size_t room; /* how many bytes may be under way together; after a batch that was refused less */
     unsigned oks_in_room;
-    struct buf key, value, headers;
+    struct buf key, value;
 };
 
 /* --- kafka_conf.c: from settings to the library's */

@@ -28,7 +28,6 @@ void *kafka_open(const void *conf, const char *id, struct err *e)
     (void)snprintf(k->label, sizeof(k->label), "kafka:%.40s", id);
     buf_init(&k->key, 4096);
     buf_init(&k->value, KAFKA_EVENT_MAX);
-    buf_init(&k->headers, 16384);
     buf_init(&k->ca, 16u << 20);
     atomic_store(&k->hasten_ms, INT64_MAX);
     k->room = KAFKA_ROOM;
@@ -154,7 +153,6 @@ void kafka_close(void *arg)
     dialer_release(&k->dialer);
     buf_release(&k->key);
     buf_release(&k->value);
-    buf_release(&k->headers);
     buf_release(&k->ca);
     if (k->wake_fd >= 0)
         (void)close(k->wake_fd);

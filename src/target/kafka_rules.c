@@ -160,6 +160,11 @@ enum send_result kafka_outcome(const struct kafka_names *names, int code, bool a
     return kafka_blames_batch(code) && alone ? SEND_REJECT : SEND_RETRY;
 }
 
+/* The library does not always say which of the two. */
+#define UNTRUSTED \
+    "its certificate is not trusted or does not name this host; put the certificate of its CA into " \
+    "certs-dir/CAs"
+
 /* What the library says of a connection, by parts of its text; code 0: whatever the code. The first that fits. */
 static const struct cause {
     const char *part, *text, *key;
@@ -167,10 +172,8 @@ static const struct cause {
 } causes[] = {
     {"hostname mismatch", "its certificate does not name this host", NULL, false},
     {"IP address mismatch", "its certificate does not name this address", NULL, false},
-    {"certificate could not be verified",
-     "its certificate is not trusted; put the certificate of its CA into certs-dir/CAs", NULL, false},
-    {"certificate verify failed",
-     "its certificate is not trusted; put the certificate of its CA into certs-dir/CAs", NULL, false},
+    {"certificate could not be verified", UNTRUSTED, NULL, false},
+    {"certificate verify failed", UNTRUSTED, NULL, false},
     {"certificate required", "it asks for a client certificate", "CLIENT_TLS_CERT", false},
     {"bad certificate", "it asks for a client certificate, or does not take this one", "CLIENT_TLS_CERT",
      false},
@@ -267,34 +270,4 @@ void kafka_explain_setup(const struct kafka_conf *conf, const char *text, struct
         (void)err_set(e, "client_tls_key %.100s cannot be used:%.100s", conf->client_tls_key, reason);
     else
         (void)err_set(e, "the Kafka library does not take the settings: %.300s", text);
-}
-
-/* --- CloudEvents -------------------------------------------------------------------------------------------------- */
-
-static void header(struct buf *b, struct kafka_header *h, const char *name, struct str value)
-{
-    *h = (struct kafka_header){name, b->len, value.n};
-    buf_str(b, value);
-}
-
-/* CloudEvents' Kafka binding 3.2 (binary mode), with type, source and subject as its adapter for AWS S3 has them. The id is
- * the number of the event with this target, which no other of its events has. */
-void kafka_cloudevent(const struct event_ref *ev, struct buf *b, struct kafka_header out[KAFKA_HEADERS])
-{
-    char id[17];
-    struct str name = str_starts(ev->event_name, STR("s3:")) ? str_from(ev->event_name, 3) : ev->event_name;
-    (void)snprintf(id, sizeof(id), "%016llX", (unsigned long long)ev->sequencer);
-    header(b, &out[0], "content-type", STR("application/json"));
-    header(b, &out[1], "ce_specversion", STR("1.0"));
-    header(b, &out[2], "ce_id", str_c(id));
-    header(b, &out[3], "ce_time", ev->event_time);
-    header(b, &out[4], "ce_subject", ev->key);
-    size_t at = b->len;
-    buf_puts(b, "com.amazonaws.s3.");
-    buf_str(b, name);
-    out[5] = (struct kafka_header){"ce_type", at, b->len - at};
-    at = b->len;
-    buf_puts(b, "minio:s3..");
-    buf_str(b, ev->bucket);
-    out[6] = (struct kafka_header){"ce_source", at, b->len - at};
 }

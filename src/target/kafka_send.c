@@ -89,21 +89,31 @@ static struct kafka_message *left_behind(struct kafka *k, uint64_t seq)
 
 /* --- to the library ----------------------------------------------------------------------------------------------- */
 
-static rd_kafka_headers_t *headers_of(struct kafka *k, const struct event_ref *ev)
+static void add_header(rd_kafka_headers_t *out, const char *name, struct str value)
 {
-    struct kafka_header h[KAFKA_HEADERS];
-    rd_kafka_headers_t *out = rd_kafka_headers_new(KAFKA_HEADERS);
-    buf_reset(&k->headers);
-    kafka_cloudevent(ev, &k->headers, h);
-    for (unsigned i = 0; i < KAFKA_HEADERS; i++)
-        BUG_ON(rd_kafka_header_add(out, h[i].name, -1, k->headers.p + h[i].at, (ssize_t)h[i].n) != 0);
+    BUG_ON(rd_kafka_header_add(out, name, -1, value.p, (ssize_t)value.n) != 0);
+}
+
+/* CloudEvents' Kafka binding 3.2.3.1: names begin with ce_, values are UTF-8 as they are. */
+static void add_attribute(void *ctx, const char *name, struct str value)
+{
+    char full[32];
+    (void)snprintf(full, sizeof(full), "ce_%s", name);
+    add_header(ctx, full, value);
+}
+
+static rd_kafka_headers_t *headers_of(const struct event_ref *ev)
+{
+    rd_kafka_headers_t *out = rd_kafka_headers_new(8);
+    add_header(out, "content-type", STR("application/json"));
+    payload_attributes(ev, add_attribute, out);
     return out;
 }
 
 /* With headers; 0, or the error. */
 static rd_kafka_resp_err_t produce_event(struct kafka *k, const struct event_ref *ev, struct kafka_message *m)
 {
-    rd_kafka_headers_t *h = headers_of(k, ev);
+    rd_kafka_headers_t *h = headers_of(ev);
     rd_kafka_resp_err_t err =
         rd_kafka_producev(k->rk, RD_KAFKA_V_RKT(k->topic), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
                           RD_KAFKA_V_KEY(k->key.p, k->key.len), RD_KAFKA_V_VALUE(k->value.p, k->value.len),
@@ -152,7 +162,7 @@ static bool produce(struct kafka *k, struct kafka_place *p)
         return true;
     }
     rd_kafka_resp_err_t err =
-        k->conf->payload == KAFKA_PAYLOAD_CLOUDEVENTS ? produce_event(k, p->ev, m) : produce_plain(k, m);
+        k->conf->payload == PAYLOAD_CLOUDEVENTS ? produce_event(k, p->ev, m) : produce_plain(k, m);
     if (err == RD_KAFKA_RESP_ERR__QUEUE_FULL)
         return false;
     if (err == RD_KAFKA_RESP_ERR__FATAL)

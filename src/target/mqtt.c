@@ -59,6 +59,7 @@ static const struct config_key keys[] = {
 const struct target_type target_mqtt = {
     .name = "mqtt",
     .subsys = "notify_mqtt",
+    .place = "broker",
     .keys = keys,
     .help = "publish bucket notifications to MQTT endpoints",
     .help_order =

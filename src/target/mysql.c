@@ -56,6 +56,7 @@ static bool mirrors(const void *conf)
 const struct target_type target_mysql = {
     .name = "mysql",
     .subsys = "notify_mysql",
+    .place = "dsn_string",
     .keys = keys,
     .help = "publish bucket notifications to MySQL databases",
     .help_order = "dsn_string table format queue_dir queue_limit comment max_open_connections",

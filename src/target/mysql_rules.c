@@ -185,7 +185,7 @@ static const struct sql_advice advices[] = {
     {"1045", NULL, "user or password is wrong, or it asks for a client certificate (CLIENT_CERT, CLIENT_KEY)",
      DSN},
     {"1044", NULL, "allow the user this database (GRANT)", DSN},
-    {"1049", NULL, "make the database there, or name another", DSN},
+    {"1049", NULL, "make the database there, or name another (the table's name may hold one, too)", DSN},
     {"1130", NULL, "it does not let this address in: make the user for it", DSN},
     {"1129", NULL, "it has blocked this address: mariadb-admin flush-hosts", NULL},
     {"1040", NULL, "it has too many connections: raise max_connections there", NULL},

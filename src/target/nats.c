@@ -120,6 +120,7 @@ static const struct config_key keys[] = {
 const struct target_type target_nats = {
     .name = "nats",
     .subsys = "notify_nats",
+    .place = "address",
     .keys = keys,
     .help = "publish bucket notifications to NATS endpoints",
     .help_order = "address subject username password token tls tls_skip_verify ping_interval cert_authority "

@@ -88,6 +88,7 @@ static const struct {
     {"maximum connections", "it has too many clients: raise max_connections there", NULL},
     {"maximum account", "its account has too many clients", NULL},
     {"client registered", "another client has this id: trying again with another one", NULL},
+    {"no streaming server", "it is no NATS Streaming, or its cluster has another id", "STREAMING_CLUSTER_ID"},
     {"connect request timeout", "no NATS Streaming of this cluster id answers there", "STREAMING_CLUSTER_ID"},
     {"invalid publish request", "it does not know this client any more, or the subject is not allowed",
      "SUBJECT"},

@@ -55,6 +55,7 @@ static const struct config_key keys[] = {
 const struct target_type target_nsq = {
     .name = "nsq",
     .subsys = "notify_nsq",
+    .place = "nsqd_address",
     .keys = keys,
     .help = "publish bucket notifications to NSQ endpoints",
     .help_order = "nsqd_address topic tls tls_skip_verify queue_dir queue_limit comment",

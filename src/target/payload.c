@@ -56,7 +56,7 @@ void payload_record(struct buf *b, const struct event_ref *ev, enum key_encoding
     buf_str(b, str_from(rest, (size_t)end));
 }
 
-void payload_envelope(struct buf *b, const struct event_ref *ev, enum key_encoding keys)
+void payload_envelope_begin(struct buf *b, const struct event_ref *ev)
 {
     buf_puts(b, "{\"EventName\":");
     json_quote(b, ev->event_name);
@@ -65,8 +65,18 @@ void payload_envelope(struct buf *b, const struct event_ref *ev, enum key_encodi
     buf_char(b, '/');
     json_escape(b, ev->key);
     buf_puts(b, "\",\"Records\":[");
-    payload_record(b, ev, keys);
+}
+
+void payload_envelope_end(struct buf *b)
+{
     buf_puts(b, "]}");
+}
+
+void payload_envelope(struct buf *b, const struct event_ref *ev, enum key_encoding keys)
+{
+    payload_envelope_begin(b, ev);
+    payload_record(b, ev, keys);
+    payload_envelope_end(b);
 }
 
 void payload_header_value(struct buf *b, struct str value)

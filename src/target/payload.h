@@ -18,6 +18,9 @@ void payload_attributes(const struct event_ref *ev,
 void payload_record(struct buf *b, const struct event_ref *ev, enum key_encoding keys);
 /* Appends the envelope (target_envelope) with such a record. */
 void payload_envelope(struct buf *b, const struct event_ref *ev, enum key_encoding keys);
+/* The same in pieces, for several records with commas between them; EventName and Key are those of one event. */
+void payload_envelope_begin(struct buf *b, const struct event_ref *ev);
+void payload_envelope_end(struct buf *b);
 /* Appends a value as the HTTP binding has it in a header (3.1.3.2): UTF-8, in it percent-encoded what is not printable ASCII, and
  * blank, quote and percent. */
 void payload_header_value(struct buf *b, struct str value);

@@ -46,6 +46,7 @@ static bool mirrors(const void *conf)
 const struct target_type target_postgres = {
     .name = "postgresql",
     .subsys = "notify_postgres",
+    .place = "connection_string",
     .alias = "notify_postgresql",
     .keys = keys,
     .help = "publish bucket notifications to Postgres databases",

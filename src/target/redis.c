@@ -62,6 +62,7 @@ static bool mirrors(const void *conf)
 const struct target_type target_redis = {
     .name = "redis",
     .subsys = "notify_redis",
+    .place = "address",
     .keys = keys,
     .help = "publish bucket notifications to Redis datastores",
     .help_order = "address key format password user queue_dir queue_limit comment",

@@ -96,7 +96,8 @@ void secure_explain(const SSL *ssl, const struct secure_settings *s, struct err 
     else if (ERR_peek_last_error())
         (void)err_set(e, "%s: no TLS with it: %s", s->shown, reason());
     else
-        (void)err_set(e, "%s: it closed the connection within the TLS handshake", s->shown);
+        (void)err_set(e, "%s: it closed the connection within the TLS handshake: does this port expect TLS?",
+                      s->shown);
 }
 
 bool secure_handshake(SSL *ssl, int fd, const struct secure_settings *s, const struct patience *p,
@@ -112,6 +113,7 @@ bool secure_handshake(SSL *ssl, int fd, const struct secure_settings *s, const s
             return false;
         }
         if (!patience_poll(p, fd, error == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT))
-            return err_set(e, "%s: no answer in time to the TLS handshake", s->shown);
+            return err_set(e, "%s: no answer in time to the TLS handshake: does this port expect TLS?",
+                           s->shown);
     }
 }

@@ -55,6 +55,7 @@ enum queue_full { QUEUE_FULL_DROP, QUEUE_FULL_REJECT };
 struct target_type {
     const char *name;   /* "webhook": sub-system notify_webhook, last part of the ARN */
     const char *subsys; /* "notify_webhook" */
+    const char *place;  /* the key that says where the receiver is; NULL: none */
     /* Fill a struct of conf_size, which begins with struct target_common; that part is read by the core. */
     const struct config_key *keys;
     size_t conf_size;
@@ -62,6 +63,8 @@ struct target_type {
     const char *help, *help_order, *alias;
     const struct config_alias *aliases;
     unsigned max_batch;
+    /* How many of max_batch with these settings, at least 1. NULL: all. */
+    unsigned (*places)(const void *conf);
     bool one_per_key; /* the receiver does not apply a batch in order */
     /* A batch is taken from its front on, whole unless the connection is lost within it, whatever is in it: after a failure
      * the same events are tried again first, and first deliveries are in commit order over all keys. */
@@ -112,6 +115,9 @@ struct target_type {
 /* Every kind of target, in the guide's order; ends with NULL. */
 extern const struct target_type *const target_types[];
 const struct target_type *target_type_find(struct str name);
+/* Where an error of connect names no setting, nor a file, that could be changed: adds the one that says where the receiver
+ * is. */
+void target_name_place(const struct target_type *t, struct str id, struct err *e);
 
 /* Appends the envelope of webhook and the brokers: {"EventName":...,"Key":"bucket/raw key","Records":[record]}
  * (notifications.md 2.6). Pure. */

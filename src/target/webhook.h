@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The webhook target: one HTTP POST per event. Here the parts of it that are pure. */
+ * The webhook target: one HTTP POST per event, or per batch of them. Here the parts of it that are pure. */
 #ifndef BELFRY_TARGET_WEBHOOK_H
 #define BELFRY_TARGET_WEBHOOK_H
 
@@ -11,6 +11,7 @@ struct webhook_conf {
     char *endpoint, *auth_token, *client_cert, *client_key;
     char *signature_secret;    /* "": bodies are not signed */
     int payload, key_encoding; /* enum payload, enum key_encoding */
+    bool batch;                /* several records in a POST */
 };
 
 extern const struct target_type target_webhook;

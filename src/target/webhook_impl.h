@@ -10,17 +10,25 @@
 #include "target/webhook.h"
 
 #define WEBHOOK_IN_FLIGHT 16
+#define WEBHOOK_RECORDS   64  /* in a POST with batch=on */
+#define WEBHOOK_PLACES    512 /* events handed over with batch=on */
+#define WEBHOOK_NOBODY    WEBHOOK_PLACES
 
 struct webhook;
+struct hook_place { /* one event that was handed over */
+    enum { HOOK_FREE, HOOK_WAITS, HOOK_OUT, HOOK_JUDGED } state;
+    const struct event_ref *ev;
+    int64_t deadline_ms;
+    unsigned most, next;   /* records in a POST that it rides in; who waits behind it */
+    struct send_done done; /* HOOK_JUDGED: its outcome, which waits for poll */
+};
 struct flight { /* one easy handle */
     struct webhook *hook;
     CURL *easy;
     struct buf body;
-    const struct event_ref *ev;
-    int64_t deadline_ms;
-    bool busy;   /* libcurl has it */
-    bool judged; /* its outcome is `done`, and waits for poll */
-    struct send_done done;
+    unsigned place[WEBHOOK_RECORDS], n; /* the events in it */
+    int64_t deadline_ms;                /* the earliest of theirs */
+    bool busy;                          /* libcurl has it */
     unsigned redirects,
         unasked;            /* unasked: connections given up because something was there before the request */
     char *url;              /* where a redirect led; NULL: the endpoint */
@@ -37,9 +45,14 @@ struct webhook {
     struct curl_slist *headers, *bare_headers; /* with and without Authorization */
     CURLM *multi;
     struct flight flight[WEBHOOK_IN_FLIGHT];
-    struct socket_of { /* of libcurl's connections, idle ones too */
-        int fd, port;  /* port: ours; 0: not known yet */
-        bool used;     /* a request was sent over it */
+    struct hook_place places[WEBHOOK_PLACES];
+    unsigned n_places, first, last; /* those in use; of those that wait, WEBHOOK_NOBODY: none does */
+    unsigned most;                  /* records in a POST now: fewer after one that failed */
+    size_t most_bytes;              /* fewer after one that was too large */
+    bool proven;                    /* something was answered since the connect */
+    struct socket_of {              /* of libcurl's connections, idle ones too */
+        int fd, port;               /* port: ours; 0: not known yet */
+        bool used;                  /* a request was sent over it */
     } * socks;
     size_t n_socks, cap_socks;
     int wake_fd; /* an eventfd */
@@ -63,6 +76,24 @@ void webhook_wake(void *self);
 /* Its own header lines are forgotten. */
 void webhook_drop_own(struct flight *f);
 void webhook_hasten(void *self, int64_t deadline_ms);
+
+/* --- webhook_batch.c */
+unsigned webhook_places(const void *conf);
+void webhook_batch_init(struct webhook *w);
+void webhook_forget_places(struct webhook *w);
+/* An event comes into a free place, and waits for a handle. */
+void webhook_wait(struct webhook *w, unsigned place, const struct event_ref *ev, int64_t deadline_ms);
+/* Those of them whose deadline is not behind `now_ms` get RETRY. */
+void webhook_give_up_waiting(struct webhook *w, int64_t now_ms, const char *why);
+/* The next POST into a handle that is free: its events, its body. False: nobody waits. */
+bool webhook_gather(struct webhook *w, struct flight *f);
+/* The POST was refused: its events wait again, to be sent in halves. too_large: so are later ones of its size. False: it is
+ * one event. */
+bool webhook_split(struct webhook *w, struct flight *f, bool too_large);
+/* The answer is that of all events in it. */
+void webhook_judge(struct webhook *w, struct flight *f, enum send_result r, const char *why,
+                   int64_t retry_after_ms);
+size_t webhook_take_judged(struct webhook *w, struct send_done *done);
 
 /* --- webhook_sockets.c */
 /* Sockets of the handle's connections are made known to the webhook, and no request goes over one on which something came

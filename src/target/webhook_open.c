@@ -25,6 +25,10 @@ bool webhook_check(const void *arg, struct err *e)
     for (const char *p = c->auth_token; *p; p++)
         if ((unsigned char)*p < ' ' && *p != '\t')
             return err_set(e, "auth_token holds a line break or another control character");
+    if (c->batch && c->payload == PAYLOAD_CLOUDEVENTS)
+        return err_set(
+            e, "batch=on and payload=cloudevents exclude each other: a CloudEvent in binary mode is a "
+               "request by itself; leave one of them out");
     return true;
 }
 
@@ -112,6 +116,7 @@ void *webhook_open(const void *conf, const char *id, struct err *e)
     w->conf = conf;
     w->id = x_strdup(id);
     w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    webhook_batch_init(w);
     buf_init(&shown, 64u << 10);
     http_shown(str_c(w->conf->endpoint), &shown);
     w->shown = str_dupz(buf_view(&shown));
@@ -144,8 +149,9 @@ void webhook_disconnect(void *arg)
     for (size_t i = 0; i < WEBHOOK_IN_FLIGHT; i++) {
         if (w->flight[i].busy)
             (void)curl_multi_remove_handle(w->multi, w->flight[i].easy);
-        w->flight[i].busy = w->flight[i].judged = false;
+        w->flight[i].busy = false;
     }
+    webhook_forget_places(w);
     if (w->multi)
         (void)curl_multi_cleanup(w->multi);
     w->multi = NULL;

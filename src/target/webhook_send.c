@@ -64,6 +64,12 @@ static void set_times(struct webhook *w, struct flight *f, int64_t deadline_ms)
                      (long)(left < CONNECT_TIME_MS ? left : CONNECT_TIME_MS));
 }
 
+static void explain(struct flight *f, const char *shown, CURLcode code, char *why, size_t why_n)
+{
+    struct http_names names = {shown, "WEBHOOK_ENDPOINT", f->hook->id};
+    http_explain(f->easy, &names, f->error, code, why, why_n);
+}
+
 /* Only dials (through the proxy and TLS where there are): a request would be an event that is none. */
 bool webhook_connect(void *arg, int64_t deadline_ms, struct err *e)
 {
@@ -96,7 +102,7 @@ bool webhook_connect(void *arg, int64_t deadline_ms, struct err *e)
         m = curl_multi_info_read(w->multi, &left);
     CURLcode code = m ? m->data.result : CURLE_OPERATION_TIMEDOUT;
     if (code != CURLE_OK)
-        http_explain(f->easy, w->shown, f->error, code, e->text, sizeof(e->text));
+        explain(f, w->shown, code, e->text, sizeof(e->text));
     (void)curl_multi_remove_handle(w->multi, f->easy);
     curl_easy_cleanup(f->easy);
     f->easy = easy;
@@ -144,7 +150,7 @@ static void set_headers(struct flight *f, struct curl_slist *all)
     webhook_drop_own(f);
     buf_init(&a.line, 16384);
     if (conf->payload == PAYLOAD_CLOUDEVENTS)
-        payload_attributes(f->ev, add_attribute, &a);
+        payload_attributes(f->hook->places[f->place[0]].ev, add_attribute, &a);
     if (conf->signature_secret[0]) {
         buf_puts(&a.line, "X-Belfry-Signature: ");
         payload_sign(&a.line, str_c(conf->signature_secret), clock_real_ns() / 1000000000,
@@ -213,14 +219,6 @@ static bool follow(struct webhook *w, struct flight *f, const char *location, ch
     return launch(w, f, url);
 }
 
-static void judge(struct flight *f, enum send_result r, const char *why, int64_t retry_after_ms)
-{
-    f->done = (struct send_done){f->done.place, r, retry_after_ms};
-    f->judged = true;
-    if (r != SEND_OK && f->ev->why)
-        (void)snprintf(f->ev->why, SEND_WHY, "%s", why);
-}
-
 /* Nothing of the request was sent: the connection had something to say first, and is closed. So it goes over another one. */
 static bool again(struct webhook *w, struct flight *f, CURLcode code)
 {
@@ -229,7 +227,7 @@ static bool again(struct webhook *w, struct flight *f, CURLcode code)
     return launch(w, f, f->url ? f->url : w->conf->endpoint);
 }
 
-/* A transfer has ended: its event's outcome, unless a redirect is followed. */
+/* A transfer has ended: its events' outcome, unless a redirect is followed. */
 static void finish(struct webhook *w, struct flight *f, CURLcode code)
 {
     char why[SEND_WHY], at[PLACE_MAX], place[PLACE_MAX];
@@ -248,8 +246,8 @@ static void finish(struct webhook *w, struct flight *f, CURLcode code)
     if (code == CURLE_OK && !f->head_done)
         code = CURLE_RECV_ERROR;
     if (code != CURLE_OK && !(code == CURLE_WRITE_ERROR && f->reply_cut)) {
-        http_explain(f->easy, shown, f->error, code, why, sizeof(why));
-        judge(f, SEND_RETRY, why, 0);
+        explain(f, shown, code, why, sizeof(why));
+        webhook_judge(w, f, SEND_RETRY, why, 0);
         return;
     }
     curl_easy_getinfo(f->easy, CURLINFO_REDIRECT_URL, &location);
@@ -257,7 +255,9 @@ static void finish(struct webhook *w, struct flight *f, CURLcode code)
     enum send_result r = webhook_outcome(status, shown, str_c(place), w->id, why, sizeof(why));
     if ((status == 307 || status == 308) && location && follow(w, f, location, why, sizeof(why)))
         return;
-    judge(f, r, why, r == SEND_OK ? 0 : f->retry_after_ms);
+    if (r == SEND_REJECT && webhook_split(w, f, status == 413))
+        return;
+    webhook_judge(w, f, r, why, r == SEND_OK ? 0 : f->retry_after_ms);
 }
 
 static void finish_some(struct webhook *w)
@@ -277,58 +277,52 @@ static void finish_some(struct webhook *w)
 /* What is out when its time is over. libcurl keeps each transfer's own time, but not one that was shortened meanwhile. */
 static void give_up(struct webhook *w)
 {
+    char why[SEND_WHY];
+    (void)snprintf(why, sizeof(why), "%s: no answer in time", w->shown);
+    int64_t left = time_left(w, INT64_MAX);
+    webhook_give_up_waiting(w, left <= 0 ? INT64_MAX : clock_mono_ms(), why);
     for (size_t i = 0; i < WEBHOOK_IN_FLIGHT; i++) {
         struct flight *f = &w->flight[i];
-        char why[SEND_WHY];
         if (!f->busy || time_left(w, f->deadline_ms) > 0)
             continue;
         (void)curl_multi_remove_handle(w->multi, f->easy);
         f->busy = false;
-        (void)snprintf(why, sizeof(why), "%s: no answer in time", w->shown);
-        judge(f, SEND_RETRY, why, 0);
+        webhook_judge(w, f, SEND_RETRY, why, 0);
     }
-}
-
-static size_t take_judged(struct webhook *w, struct send_done *done)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < WEBHOOK_IN_FLIGHT; i++) {
-        struct flight *f = &w->flight[i];
-        if (f->judged)
-            done[n++] = f->done;
-        f->judged = false;
-    }
-    return n;
 }
 
 void webhook_begin(void *arg, unsigned place, const struct event_ref *ev, int64_t deadline_ms)
 {
     struct webhook *w = arg;
-    struct flight *f = &w->flight[place];
-    BUG_ON(f->busy || f->judged || !w->multi);
-    f->ev = ev;
-    f->deadline_ms = deadline_ms;
-    f->done.place = place;
-    f->redirects = f->unasked = 0;
-    free(f->url);
-    f->url = NULL;
-    buf_reset(&f->body);
-    if (w->conf->payload == PAYLOAD_CLOUDEVENTS)
-        payload_record(&f->body, ev, (enum key_encoding)w->conf->key_encoding);
-    else
-        payload_envelope(&f->body, ev, (enum key_encoding)w->conf->key_encoding);
-    if (f->body.failed)
-        judge(f, SEND_REJECT, "the event is larger than 1 MiB", 0);
-    else if (!launch(w, f, w->conf->endpoint))
-        judge(f, SEND_RETRY, "libcurl takes no transfer", 0);
+    BUG_ON(!w->multi);
+    webhook_wait(w, place, ev, deadline_ms);
+}
+
+/* What waits goes out over the handles that are free. */
+static void launch_waiting(struct webhook *w)
+{
+    for (size_t i = 0; i < WEBHOOK_IN_FLIGHT; i++) {
+        struct flight *f = &w->flight[i];
+        if (f->busy)
+            continue;
+        if (!webhook_gather(w, f))
+            return;
+        f->redirects = f->unasked = 0;
+        free(f->url);
+        f->url = NULL;
+        if (!launch(w, f, w->conf->endpoint))
+            webhook_judge(w, f, SEND_RETRY, "libcurl takes no transfer", 0);
+    }
 }
 
 /* The next deadline of what is out, or `until_ms` when that is earlier. */
 static int64_t next_deadline(const struct webhook *w, int64_t until_ms)
 {
-    for (size_t i = 0; i < WEBHOOK_IN_FLIGHT; i++)
-        if (w->flight[i].busy && w->flight[i].deadline_ms < until_ms)
-            until_ms = w->flight[i].deadline_ms;
+    for (size_t i = 0; i < w->n_places; i++) {
+        const struct hook_place *p = &w->places[i];
+        if ((p->state == HOOK_WAITS || p->state == HOOK_OUT) && p->deadline_ms < until_ms)
+            until_ms = p->deadline_ms;
+    }
     return until_ms;
 }
 
@@ -338,12 +332,13 @@ size_t webhook_poll(void *arg, struct send_done *done, int64_t until_ms)
     size_t n;
     bool going;
     if (!w->multi)
-        return take_judged(w, done);
+        return webhook_take_judged(w, done);
     do {
+        launch_waiting(w);
         going = run_some(w, true, next_deadline(w, until_ms));
         finish_some(w);
         give_up(w);
-        n = take_judged(w, done);
+        n = webhook_take_judged(w, done);
     } while (n == 0 && going);
     return n;
 }

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(pytest.importorskip("support.mc").mc_binary() is
 with open(os.path.join(os.path.dirname(__file__), "support", "mc_config.json"), encoding="utf-8") as f:
     MINIO = json.load(f)
 OURS = {"queue_full", "dead_letter_limit", "tls", "tls_skip_verify", "client_cert", "client_key", "payload", "key_encoding",
-        "signature_secret", "acks", "partitioner", "tls_handshake_first", "nkey_seed", "user_credentials",
+        "signature_secret", "batch", "acks", "partitioner", "tls_handshake_first", "nkey_seed", "user_credentials",
         "api_key", "auth_secret"}
 
 

@@ -220,11 +220,32 @@ static void test_failed_keys_and_others(void **state)
     assert_int_equal(failed, PLACES / 2);
 }
 
+/* with settings that leave the kind fewer places, no more than those are out */
+static void test_fewer_places(void **state)
+{
+    struct bench *b = *state;
+    b->s->max_batch = 2;
+    for (unsigned i = 0; i < 6; i++)
+        put(b, i);
+    for (unsigned i = 0; i < 6; i++) {
+        step(b);
+        assert_true(out_of(i) >= 0);
+        assert_int_equal(b->s->n_used, i < 5 ? 2 : 1);
+        assert_true(!the_window->out[2] && !the_window->out[3]);
+        answer(i, SEND_OK, 0);
+        step(b);
+    }
+    step(b);
+    assert_int_equal(the_window->n_begun, 6);
+    assert_int_equal(queued(b), 0);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         CASE(test_a_hanging_key),
+        CASE(test_fewer_places),
         CASE(test_a_failure_among_others),
         CASE(test_all_fail),
         CASE(test_a_failure_beside_silence),
