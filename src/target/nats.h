@@ -18,7 +18,7 @@ struct nats_conf {
 
 extern const struct target_type target_nats;
 
-#define NATS_MAX_BATCH 256
+#define NATS_MAX_BATCH 1000
 #define NATS_EVENT_MAX (8u << 20)
 
 /* An address taken apart; shown: as it stands in messages, host:port. */
