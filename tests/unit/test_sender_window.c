@@ -220,6 +220,43 @@ static void test_failed_keys_and_others(void **state)
     assert_int_equal(failed, PLACES / 2);
 }
 
+/* more than the window holds, answered in any order, some of it only the second time: each event once, in order per key */
+static void test_a_long_backlog(void **state)
+{
+    enum { KEYS = 37, EVENTS = 2 * WINDOW_EVENTS + 500 };
+    struct bench *b = *state;
+    int last[KEYS];
+    unsigned failed = 0, done = 0, dice = 1;
+    for (unsigned i = 0; i < KEYS; i++)
+        last[i] = -1;
+    for (unsigned i = 0; i < EVENTS; i++)
+        put(b, i % KEYS);
+    for (unsigned round = 0; done < EVENTS && round < 100 * EVENTS; round++) {
+        step(b);
+        dice = dice * 1103515245 + 12345;
+        unsigned key = dice >> 16;
+        for (unsigned i = 0; i < KEYS && out_of(key % KEYS) < 0; i++)
+            key++;
+        int number = out_of(key % KEYS);
+        if (number < 0) { /* all that is left has to wait */
+            advance(1000);
+            continue;
+        }
+        assert_int_equal(number, last[key % KEYS] < 0 ? (int)(key % KEYS) : last[key % KEYS] + KEYS);
+        bool fails = (dice >> 8) % 16 == 0;
+        answer(key % KEYS, fails ? SEND_RETRY : SEND_OK, 0);
+        failed += fails;
+        done += !fails;
+        last[key % KEYS] = fails ? last[key % KEYS] : number;
+    }
+    for (int i = 0; i < 10 && queued(b) > 0; i++)
+        step(b);
+    assert_int_equal(done, EVENTS);
+    assert_true(failed > 0);
+    assert_int_equal(queued(b), 0);
+    assert_int_equal(rows_with(b, 'q'), 0);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -229,6 +266,7 @@ int main(void)
         CASE(test_all_fail),
         CASE(test_a_failure_beside_silence),
         CASE(test_failed_keys_and_others),
+        CASE(test_a_long_backlog),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
