@@ -159,7 +159,8 @@ static struct str record_time(struct str record)
 {
     struct str rest = record, name = STR("\"eventTime\":\"");
     ptrdiff_t at;
-    while ((at = str_chr(rest, '"')) >= 0) { /* from quote to quote: a search costs more than this stands in */
+    /* From quote to quote: setting up a search costs more, as it stands near. */
+    while ((at = str_chr(rest, '"')) >= 0) {
         rest = str_from(rest, (size_t)at);
         if (str_starts(rest, name)) {
             rest = str_from(rest, name.n);

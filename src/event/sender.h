@@ -185,8 +185,8 @@ struct sender {
     bool thin;    /* the last batch was not full */
     struct queued window[WINDOW_EVENTS];
     size_t n_window, window_bytes;
-    size_t holes;     /* places of the window that are resolved or parked */
-    size_t pick_from; /* before it, everything in the window is out or a hole */
+    size_t holes;       /* places of the window that are resolved or parked */
+    size_t pick_from;   /* before it, everything in the window is out or a hole */
     struct lane *lanes; /* max_batch of them at most */
     size_t n_lanes, lane_events;
     struct picked *batch;

@@ -97,6 +97,7 @@ size_t rabbit_poll(void *arg, struct send_done *done, int64_t until_ms)
         size_t n = take_judged(&r->session, done);
         if (n > 0 || !going)
             return n;
-        going = wait_some(r, r->session.n_order > 0 && r->session.look_ms < until_ms ? r->session.look_ms : until_ms);
+        int64_t look_ms = r->session.n_order > 0 ? r->session.look_ms : until_ms;
+        going = wait_some(r, look_ms < until_ms ? look_ms : until_ms);
     }
 }

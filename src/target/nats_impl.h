@@ -74,7 +74,7 @@ struct nats_link {
     unsigned enough;           /* outcomes that the sender's thread is woken for */
     int64_t look_ms;           /* no place's time is over before */
     struct nats_place place[NATS_MAX_BATCH];
-    unsigned judged[NATS_MAX_BATCH]; /* places with an outcome */
+    unsigned judged[NATS_MAX_BATCH];    /* places with an outcome */
     struct nats_asked asks[NATS_ASKED]; /* from `asks_at` to `asks_end`, modulo its size */
     unsigned asks_at, asks_end;
     const struct nats_names *names; /* while it is not abandoned */

@@ -105,7 +105,8 @@ static void on_stan_lost(stanConnection *sc, const char *why, void *arg)
 void nats_note_asked(struct nats_link *l, struct nats_place *p, const natsMsg *msg)
 {
     p->asked = msg;
-    if (l->asks_end - l->asks_at == NATS_ASKED) /* of messages whose answer never came: then places are searched */
+    if (l->asks_end - l->asks_at ==
+        NATS_ASKED) /* of messages whose answer never came: then places are searched */
         l->asks_at++;
     l->asks[l->asks_end++ % NATS_ASKED] = (struct nats_asked){msg, (unsigned)(p - l->place)};
 }

@@ -220,6 +220,33 @@ static void test_failed_keys_and_others(void **state)
     assert_int_equal(failed, PLACES / 2);
 }
 
+/* every lane is taken: what fails then stays in the window, and goes out before what is behind it */
+static void test_a_failure_without_a_lane(void **state)
+{
+    struct bench *b = *state;
+    for (unsigned key = 0; b->s->n_lanes < PLACES; key += 2) {
+        put(b, key);
+        put(b, key + 1);
+        step(b);
+        answer(key, SEND_RETRY, 60000);
+        answer(key + 1, SEND_OK, 0);
+        step(b);
+    }
+    for (unsigned key = 10; key < 13; key++)
+        put(b, key);
+    step(b);
+    int first = out_of(10);
+    assert_true(first >= 0);
+    answer(10, SEND_RETRY, 0);
+    answer(11, SEND_OK, 0);
+    step(b);
+    assert_int_equal(b->s->n_lanes, PLACES);
+    put(b, 10);
+    advance(1000);
+    step(b);
+    assert_int_equal(out_of(10), first);
+}
+
 /* more than the window holds, answered in any order, some of it only the second time: each event once, in order per key */
 static void test_a_long_backlog(void **state)
 {
@@ -266,6 +293,7 @@ int main(void)
         CASE(test_all_fail),
         CASE(test_a_failure_beside_silence),
         CASE(test_failed_keys_and_others),
+        CASE(test_a_failure_without_a_lane),
         CASE(test_a_long_backlog),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
