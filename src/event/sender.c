@@ -159,10 +159,19 @@ static bool connect_target(struct sender *s, int64_t now_ms)
 /* The eventTime of a record, which stands near its beginning. */
 static struct str record_time(struct str record)
 {
-    ptrdiff_t at = str_find(record, STR("\"eventTime\":\""));
-    struct str rest = at < 0 ? (struct str){0} : str_from(record, (size_t)at + strlen("\"eventTime\":\""));
-    ptrdiff_t end = str_chr(rest, '"');
-    return end < 0 ? (struct str){0} : str_head(rest, (size_t)end);
+    struct str rest = record, name = STR("\"eventTime\":\"");
+    ptrdiff_t at;
+    /* From quote to quote: setting up a search costs more, as it stands near. */
+    while ((at = str_chr(rest, '"')) >= 0) {
+        rest = str_from(rest, (size_t)at);
+        if (str_starts(rest, name)) {
+            rest = str_from(rest, name.n);
+            at = str_chr(rest, '"');
+            return at < 0 ? (struct str){0} : str_head(rest, (size_t)at);
+        }
+        rest = str_from(rest, 1);
+    }
+    return (struct str){0};
 }
 
 static bool removes(struct str name)
@@ -240,6 +249,15 @@ static int64_t idle_step(struct sender *s, int64_t now_ms)
     return s->last_work_ms + IDLE_MS < due ? s->last_work_ms + IDLE_MS : due;
 }
 
+/* In the window form a step may resolve one event: then the removal waits for more, while there is more to do; and for the one
+ * before it, as long as it may. */
+static bool removal_is_due(struct sender *s)
+{
+    if (s->n_used == 0 || s->waits || s->n_out >= s->max_batch)
+        return true;
+    return s->n_out >= s->max_batch / 2 && !sender_removes(s);
+}
+
 static int64_t work_step(struct sender *s, int64_t now_ms)
 {
     struct err e = {0};
@@ -267,8 +285,7 @@ static int64_t work_step(struct sender *s, int64_t now_ms)
     } else if (!worked && !atomic_load(&s->news) && (!s->backlog || s->lane_events >= LANE_EVENTS)) {
         next = idle_step(s, now_ms);
     }
-    /* In the window form a step may resolve one event: then the removal waits for more, while there is more to do. */
-    if (s->n_used == 0 || s->waits || s->n_out >= s->max_batch / 2)
+    if (removal_is_due(s))
         remove_resolved(s);
     if (s->n_out == 0)
         (void)segments_clean(s, !worked); /* a store that takes no changes says so itself */

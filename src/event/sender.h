@@ -19,8 +19,8 @@
 #include "event/outbox_row.h"
 #include "event/segment.h"
 
-#define WINDOW_EVENTS    1024
-#define KEY_SLOTS        4096
+#define WINDOW_EVENTS    2048  /* twice what any kind has out: the rest is at hand when places become free */
+#define KEY_SLOTS        16384 /* few of them are shared by keys that are out together */
 #define WINDOW_BYTES     (8u << 20)
 #define LANE_EVENTS      (4u << 20) /* over all lanes; beyond it nothing more is read until lanes move */
 #define OUT_EVENTS       2000       /* resolved ones: those of segments that are lost come by the thousand */
@@ -35,9 +35,8 @@
 #define SEND_MS          60000
 #define IDLE_MS          5000
 #define TOLD_REASONS     8
-#define COMPACT_AT       32   /* resolved events that may lie in the window */
+#define HOLES_MAX        256  /* resolved events that may lie in the window */
 #define VERDICT_MS       1000 /* how long a failure waits for others to go through */
-#define RANGE_ROWS       32   /* from so many on, a range delete is better than single ones */
 
 /* A segment whose row was reached and of which something is left. */
 struct segment {
@@ -104,7 +103,7 @@ struct removal {
     struct kv_commit commit;
     struct resolved *v;
     size_t n, cap;
-    uint64_t from, oldest; /* cursor before and after */
+    uint64_t oldest; /* the cursor after it */
     struct segment_change *changes;
     size_t n_changes, cap_changes;
     uint64_t last_bytes; /* what segments that end with it had left beyond their events' sizes */
@@ -132,7 +131,7 @@ struct picked {
  * go through, or nothing does. */
 struct place {
     bool used, ended;
-    uint64_t seq, key_hash;
+    uint64_t seq;
     enum send_result result;
     int64_t retry_after_ms, ended_ms;
     struct event_ref ref;
@@ -187,6 +186,8 @@ struct sender {
     bool thin;    /* the last batch was not full */
     struct queued window[WINDOW_EVENTS];
     size_t n_window, window_bytes;
+    size_t holes;       /* places of the window that are resolved or parked */
+    size_t pick_from;   /* before it, everything in the window is out or a hole */
     struct lane *lanes; /* max_batch of them at most */
     size_t n_lanes, lane_events;
     struct picked *batch;
@@ -194,6 +195,9 @@ struct sender {
     enum send_result *results;
     char (*why)[SEND_WHY];
     struct place *places; /* max_batch of them; NULL: batch form */
+    uint64_t *hashes;     /* of the key in each place that is used: looked at before the places are */
+    unsigned *vacant;     /* places that are not used, the next one last */
+    unsigned *finished;   /* places whose outcome waits, in order */
     struct send_done *done;
     size_t n_used, n_ended;
     uint16_t keys_out[KEY_SLOTS]; /* of each slot of key hashes, how many places have a key of it */
@@ -368,6 +372,7 @@ bool window_holds(const struct sender *s, const struct queued *q);
 /* Writes what was resolved; waits for the removal before it. When the store has failed it is only forgotten: what is durable
  * is news now, and is delivered once more after the restart. */
 void remove_resolved(struct sender *s);
+bool sender_removes(struct sender *s); /* a removal is under way */
 #ifdef BELFRY_MUTATE_REMOVE_BEFORE_SEND
 void sender_remove_early(struct sender *s, size_t n);
 #endif

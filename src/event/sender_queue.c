@@ -108,6 +108,7 @@ struct lane *queue_park(struct sender *s, const struct queued *q)
             free(w->bytes);
         }
         w->bytes = NULL;
+        s->holes++;
     }
     free(last);
     return l;
@@ -200,6 +201,13 @@ bool queue_has_room(const struct sender *s)
            s->n_out < OUT_EVENTS;
 }
 
+/* Events of the window that are not out. Those that are out of lanes are none of it; so it may be a few more. */
+static size_t waiting(const struct sender *s)
+{
+    size_t gone = s->holes + s->n_used;
+    return s->n_window > gone ? s->n_window - gone : 0;
+}
+
 /* A row that the scan has reached: an event, or a segment. False and err: that cannot be read now. */
 static bool take_row(struct sender *s, struct kv_scan *scan, uint64_t seq, struct str value, struct err *e)
 {
@@ -220,22 +228,32 @@ static bool take_row(struct sender *s, struct kv_scan *scan, uint64_t seq, struc
     return true;
 }
 
+/* Much was at hand and yet the batch was not full: one key floods the window. It waits in a lane, so that others can be read. */
+static void park_flood(struct sender *s)
+{
+    if (!s->type->one_per_key || !s->thin || !s->backlog || waiting(s) < WINDOW_EVENTS / 4 ||
+        s->n_lanes >= s->max_batch / 2)
+        return;
+    queue_compact(s);
+    size_t at = 0;
+    while (at < s->n_window && s->window[at].out)
+        at++;
+    if (at < s->n_window)
+        (void)queue_park(s, &s->window[at]);
+    queue_compact(s);
+}
+
 bool queue_fill(struct sender *s, struct err *e)
 {
-    if ((!s->backlog && !atomic_load(&s->news)) || (!s->thin && s->n_window >= s->max_batch))
+    size_t enough = s->places ? s->max_batch / 2 : s->max_batch;
+    if ((!s->backlog && !atomic_load(&s->news)) || (!s->thin && waiting(s) >= enough))
         return true;
-    /* Much was at hand and yet the batch was not full: one key floods the window. It waits in a lane, so that others can
-     * be read. */
-    if (s->type->one_per_key && s->thin && s->backlog && s->n_window >= WINDOW_EVENTS / 2 &&
-        s->n_lanes < s->max_batch / 2) {
-        queue_compact(s);
-        if (s->n_window > 0)
-            (void)queue_park(s, &s->window[0]);
-        queue_compact(s);
-    }
+    park_flood(s);
     /* Asked for before looking: a commit is either seen by the scan, or wakes us after it. */
     atomic_store(&s->news, false);
     atomic_store(&s->want_wake, true);
+    if (s->backlog && !queue_has_room(s))
+        return true;
     struct row_key first = outbox_key(s->number, s->scan_next), end = outbox_key(s->number + 1, 0);
     struct kv_scan *scan = kv_scan_open(s->kv, KV_QUEUE, row_key_str(&first), row_key_str(&end));
     struct str key, value;
@@ -363,7 +381,10 @@ size_t queue_pick(struct sender *s, int64_t now_ms, bool probe, size_t max)
     if (probe || (s->send_failed && !s->type->whole_batch))
         return pick_in_turn(s, probe && !s->undying ? INT64_MAX : now_ms, max);
     struct picked_keys keys = {{0}};
-    size_t n = pick_lanes(s, now_ms, max, &keys), i = 0;
+    size_t n = pick_lanes(s, now_ms, max, &keys);
+    while (s->pick_from < s->n_window && (s->window[s->pick_from].out || !s->window[s->pick_from].bytes))
+        s->pick_from++;
+    size_t i = s->pick_from;
     for (; i < s->n_window && n < max; i++) {
         struct queued *q = &s->window[i];
         if (!s->type->one_per_key || may_go(s, n, &keys, q))
@@ -418,10 +439,12 @@ void queue_resolve(struct sender *s, struct picked *p, uint32_t attempts, const 
         .seq = p->event->seq, .size = p->event->size, .segment = p->event->segment, .n = p->event->n};
     if (dead_reason)
         encode_dead(s, p->event, attempts, dead_reason, r);
-    if (p->lane)
+    if (p->lane) {
         lane_pop(s, p->lane);
-    else
+    } else {
         queued_release(p->event);
+        s->holes++;
+    }
 }
 
 void queue_compact(struct sender *s)
@@ -432,9 +455,12 @@ void queue_compact(struct sender *s)
         if (!s->window[i].bytes)
             continue;
         s->window_bytes += s->window[i].size;
-        s->window[kept++] = s->window[i];
+        if (kept < i)
+            s->window[kept] = s->window[i];
+        kept++;
     }
     s->n_window = kept;
+    s->holes = s->pick_from = 0;
     kept = 0;
     for (size_t i = 0; i < s->n_lanes; i++) {
         struct lane *l = &s->lanes[i];

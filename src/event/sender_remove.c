@@ -21,20 +21,12 @@ static void put_cursor(struct kv_txn *t, uint32_t number, uint64_t seq)
     buf_release(&b);
 }
 
-/* Everything up to the oldest unresolved row by one range when there is much of it, the rest one by one. */
+/* One by one, although they are a range most of the time: the store would have to read a range to delete what is in it. */
 static void delete_rows(struct kv_txn *t, const struct sender *s, const struct removal *r)
 {
-    size_t before = 0;
-    for (size_t i = 0; i < r->n; i++)
-        before += !r->v[i].segment && r->v[i].seq < r->oldest;
-    bool range = before >= RANGE_ROWS;
-    if (range) {
-        struct row_key first = outbox_key(s->number, r->from), end = outbox_key(s->number, r->oldest);
-        kv_txn_del_range(t, KV_QUEUE, row_key_str(&first), row_key_str(&end));
-    }
     for (size_t i = 0; i < r->n; i++) {
         struct row_key k = outbox_key(s->number, r->v[i].seq);
-        if (!r->v[i].segment && (!range || r->v[i].seq >= r->oldest))
+        if (!r->v[i].segment)
             kv_txn_del(t, KV_QUEUE, row_key_str(&k));
     }
 }
@@ -116,6 +108,14 @@ static void remove_done(void *ctx, enum kv_outcome outcome)
     mutex_unlock(&s->mutex);
 }
 
+bool sender_removes(struct sender *s)
+{
+    mutex_lock(&s->mutex);
+    bool removing = s->removing;
+    mutex_unlock(&s->mutex);
+    return removing;
+}
+
 bool sender_settled(struct sender *s)
 {
     mutex_lock(&s->mutex);
@@ -146,7 +146,6 @@ static void fill_removal(struct sender *s)
         if (r->v[i].segment)
             segment_resolved(s, &r->v[i]);
     segments_changes(s);
-    r->from = s->cursor;
     r->oldest = queue_oldest(s);
     for (size_t i = 0; i < s->n_out; i++) /* the cursor may not pass a row that is still there */
         if (!s->out[i].segment && s->out[i].seq < r->oldest)

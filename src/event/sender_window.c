@@ -16,8 +16,14 @@ void window_init(struct sender *s)
 {
     size_t n = s->type->max_batch;
     BUG_ON(!s->type->one_per_key || !s->type->poll || !s->type->wake);
+    BUG_ON(2 * n > WINDOW_EVENTS);
     s->places = arena_zalloc(&s->arena, n * sizeof(*s->places));
+    s->hashes = arena_zalloc(&s->arena, n * sizeof(*s->hashes));
+    s->vacant = arena_zalloc(&s->arena, n * sizeof(*s->vacant));
+    s->finished = arena_zalloc(&s->arena, n * sizeof(*s->finished));
     s->done = arena_zalloc(&s->arena, n * sizeof(*s->done));
+    for (size_t i = 0; i < n; i++)
+        s->vacant[i] = (unsigned)(n - 1 - i);
 }
 
 bool window_holds(const struct sender *s, const struct queued *q)
@@ -26,7 +32,7 @@ bool window_holds(const struct sender *s, const struct queued *q)
         return false;
     for (size_t i = 0; i < s->max_batch; i++) {
         const struct place *p = &s->places[i];
-        if (p->used && p->key_hash == q->key_hash && str_eq(p->ref.key, q->row.key) &&
+        if (s->hashes[i] == q->key_hash && p->used && str_eq(p->ref.key, q->row.key) &&
             str_eq(p->ref.bucket, q->row.bucket))
             return true;
     }
@@ -40,24 +46,24 @@ static void count_out(struct sender *s)
 
 static void hand_over(struct sender *s, size_t n, int64_t now_ms)
 {
-    unsigned at = 0;
+    int64_t deadline_ms = sender_deadline(s, now_ms, s->send_ms);
 #ifdef BELFRY_MUTATE_REMOVE_BEFORE_SEND
     sender_remove_early(s, n);
 #endif
     crash_point(CRASH_EVENT_BEFORE_SEND);
-    for (size_t i = 0; i < n; i++, at++) {
-        while (s->places[at].used)
-            at++;
+    for (size_t i = 0; i < n; i++) {
+        unsigned at = s->vacant[s->type->max_batch - s->n_used - 1];
         struct place *p = &s->places[at];
         struct queued *q = s->batch[i].event;
-        *p = (struct place){.used = true, .seq = q->seq, .key_hash = q->key_hash};
+        *p = (struct place){.used = true, .seq = q->seq};
         p->ref = sender_ref(&s->batch[i], s->why[at]);
         q->out = true;
+        s->hashes[at] = q->key_hash;
         s->keys_out[key_slot(q->key_hash)]++;
         s->n_used++;
-        count_out(s);
-        s->type->begin(s->self, at, &p->ref, sender_deadline(s, now_ms, s->send_ms));
+        s->type->begin(s->self, at, &p->ref, deadline_ms);
     }
+    count_out(s);
 }
 
 /* Outcomes until `until_ms`, or until there are some. */
@@ -72,8 +78,8 @@ static size_t collect(struct sender *s, int64_t until_ms)
         p->ended_ms = now_ms;
         p->result = s->done[i].result;
         p->retry_after_ms = s->done[i].retry_after_ms;
+        s->finished[s->n_ended++] = s->done[i].place;
     }
-    s->n_ended += n;
     count_out(s);
     if (n > 0) {
         crash_point(CRASH_EVENT_SENT);
@@ -85,34 +91,33 @@ static size_t collect(struct sender *s, int64_t until_ms)
 /* The outcomes that wait, as a batch; their places are free then. */
 static size_t take_ended(struct sender *s, struct err *e)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < s->max_batch; i++) {
-        struct place *p = &s->places[i];
-        if (!p->used || !p->ended)
-            continue;
-        s->batch[n] = queue_find(s, p->seq);
-        s->batch[n].event->out = false;
-        s->batch[n].why = s->why[i];
-        s->batch[n].retry_after_ms = p->retry_after_ms;
-        s->results[n++] = p->result;
+    size_t n = s->n_ended;
+    for (size_t i = 0; i < n; i++) {
+        unsigned at = s->finished[i];
+        struct place *p = &s->places[at];
+        s->batch[i] = queue_find(s, p->seq);
+        s->batch[i].event->out = false;
+        s->batch[i].why = s->why[at];
+        s->batch[i].retry_after_ms = p->retry_after_ms;
+        s->results[i] = p->result;
+        if (p->result != SEND_OK)
+            s->pick_from = 0; /* it may have to go out again */
         if (p->result != SEND_OK && !e->text[0])
-            (void)err_set(e, "%s", s->why[i]);
+            (void)err_set(e, "%s", s->why[at]);
         if (p->retry_after_ms > e->retry_after_ms)
             e->retry_after_ms = p->retry_after_ms;
         p->used = false;
-        s->keys_out[key_slot(p->key_hash)]--;
+        s->keys_out[key_slot(s->hashes[at])]--;
+        s->n_used--;
+        s->vacant[s->type->max_batch - s->n_used - 1] = at;
     }
-    s->n_used -= n;
     s->n_ended = 0;
     return n;
 }
 
 static void compact(struct sender *s)
 {
-    size_t holes = 0;
-    for (size_t i = 0; i < s->n_window; i++)
-        holes += s->window[i].bytes == NULL;
-    if (holes >= COMPACT_AT || 2 * holes >= s->n_window || s->send_failed || s->broken)
+    if (s->holes >= HOLES_MAX || 2 * s->holes >= s->n_window || s->send_failed || s->broken)
         queue_compact(s);
 }
 
@@ -121,9 +126,9 @@ static void judge(struct sender *s, int64_t now_ms)
 {
     struct err e = {0};
     bool clear = s->n_ended == s->n_used;
-    for (size_t i = 0; i < s->max_batch && !clear; i++) {
-        const struct place *p = &s->places[i];
-        clear = p->used && p->ended && (p->result == SEND_OK || now_ms - p->ended_ms >= VERDICT_MS);
+    for (size_t i = 0; i < s->n_ended && !clear; i++) {
+        const struct place *p = &s->places[s->finished[i]];
+        clear = p->result == SEND_OK || now_ms - p->ended_ms >= VERDICT_MS;
     }
     if (s->n_ended == 0 || !clear)
         return;
@@ -162,9 +167,9 @@ static int64_t next_due(const struct sender *s, int64_t now_ms)
         if (!s->lanes[i].head.out && at > now_ms && at < due)
             due = at;
     }
-    for (size_t i = 0; i < s->max_batch; i++) {
-        const struct place *p = &s->places[i];
-        if (p->used && p->ended && p->ended_ms + VERDICT_MS < due)
+    for (size_t i = 0; i < s->n_ended; i++) {
+        const struct place *p = &s->places[s->finished[i]];
+        if (p->ended_ms + VERDICT_MS < due)
             due = p->ended_ms + VERDICT_MS;
     }
     return s->retry_at_ms > now_ms && s->retry_at_ms < due ? s->retry_at_ms : due;

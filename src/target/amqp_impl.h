@@ -10,7 +10,7 @@
 #include "target/amqp.h"
 #include "target/dial.h"
 
-#define RABBIT_IN_FLIGHT  256
+#define RABBIT_IN_FLIGHT  1000
 #define RABBIT_FRAME_MIN  4096 /* that every peer takes before it is agreed upon, and at least afterwards */
 #define RABBIT_FRAME_MAX  (128u << 10)
 #define RABBIT_EVENT_MAX  (1u << 20)
@@ -87,6 +87,9 @@ struct rabbit_session {
     struct rabbit_flight flight[RABBIT_IN_FLIGHT];
     unsigned order[RABBIT_IN_FLIGHT]; /* places that are busy, by their tags */
     size_t n_order;
+    unsigned judged[RABBIT_IN_FLIGHT]; /* places that wait for poll */
+    size_t n_judged;
+    int64_t look_ms; /* no deadline of what is busy is before */
 };
 
 /* conf, address and names are set by the caller, who keeps them. */

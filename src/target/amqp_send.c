@@ -38,13 +38,19 @@ static void give_up(struct rabbit *r)
     int64_t now = clock_mono_ms();
     bool blocked = s->blocked && now - r->blocked_ms >= BLOCKED_MS;
     char late[120];
+    if (s->n_order == 0 || (!blocked && soonest(r, s->look_ms) > now))
+        return;
     (void)snprintf(late, sizeof(late), "%.60s: no confirm in time", r->address.shown);
+    s->look_ms = INT64_MAX;
     for (size_t i = s->n_order; i-- > 0;) {
         unsigned place = s->order[i];
+        int64_t deadline_ms = s->flight[place].deadline_ms;
         if (blocked)
             rabbit_session_give_up(s, place, s->blocked_why);
-        else if (soonest(r, s->flight[place].deadline_ms) <= now)
+        else if (soonest(r, deadline_ms) <= now)
             rabbit_session_give_up(s, place, late);
+        else if (deadline_ms < s->look_ms)
+            s->look_ms = deadline_ms;
     }
 }
 
@@ -53,13 +59,17 @@ static size_t take_judged(struct rabbit_session *s, struct send_done *done)
 {
     size_t n = 0;
     for (int cut = 0; cut < 2 && n == 0; cut++) {
-        for (unsigned i = 0; i < RABBIT_IN_FLIGHT; i++) {
-            struct rabbit_flight *f = &s->flight[i];
-            if (!f->judged || f->cut != (bool)cut)
+        size_t kept = 0;
+        for (size_t i = 0; i < s->n_judged; i++) {
+            struct rabbit_flight *f = &s->flight[s->judged[i]];
+            if (f->cut != (bool)cut) {
+                s->judged[kept++] = s->judged[i];
                 continue;
-            done[n++] = (struct send_done){.place = i, .result = f->result};
+            }
+            done[n++] = (struct send_done){.place = s->judged[i], .result = f->result};
             f->judged = f->cut = false;
         }
+        s->n_judged = kept;
     }
     return n;
 }
@@ -77,14 +87,6 @@ static bool wait_some(struct rabbit *r, int64_t until_ms)
     return !fds[0].revents || read(r->wake_fd, &count, sizeof(count)) != sizeof(count);
 }
 
-static int64_t next_deadline(const struct rabbit_session *s, int64_t until_ms)
-{
-    for (size_t i = 0; i < s->n_order; i++)
-        if (s->flight[s->order[i]].deadline_ms < until_ms)
-            until_ms = s->flight[s->order[i]].deadline_ms;
-    return until_ms;
-}
-
 size_t rabbit_poll(void *arg, struct send_done *done, int64_t until_ms)
 {
     struct rabbit *r = arg;
@@ -95,6 +97,7 @@ size_t rabbit_poll(void *arg, struct send_done *done, int64_t until_ms)
         size_t n = take_judged(&r->session, done);
         if (n > 0 || !going)
             return n;
-        going = wait_some(r, next_deadline(&r->session, until_ms));
+        int64_t look_ms = r->session.n_order > 0 ? r->session.look_ms : until_ms;
+        going = wait_some(r, look_ms < until_ms ? look_ms : until_ms);
     }
 }

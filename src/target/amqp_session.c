@@ -11,8 +11,9 @@
 
 /* --- outcomes ----------------------------------------------------------------------------------------------------- */
 
-static void judge(struct rabbit_flight *f, enum send_result result, const char *why)
+static void judge(struct rabbit_session *s, struct rabbit_flight *f, enum send_result result, const char *why)
 {
+    s->judged[s->n_judged++] = (unsigned)(f - s->flight);
     f->busy = false;
     f->judged = true;
     f->result = result;
@@ -29,7 +30,7 @@ void rabbit_session_lose(struct rabbit_session *s, const char *why)
     (void)snprintf(s->lost, sizeof(s->lost), "%.*s", SEND_WHY - 1, why);
     for (size_t i = 0; i < s->n_order; i++) {
         s->flight[s->order[i]].cut = true;
-        judge(&s->flight[s->order[i]], SEND_RETRY, s->lost);
+        judge(s, &s->flight[s->order[i]], SEND_RETRY, s->lost);
     }
     s->n_order = 0;
 }
@@ -46,7 +47,7 @@ static void no_queue(struct rabbit_session *s, struct rabbit_flight *f)
 {
     char why[SEND_WHY];
     rabbit_explain_return(&s->names, str_c(s->returned_text), why, sizeof(why));
-    judge(f, SEND_RETRY, why);
+    judge(s, f, SEND_RETRY, why);
 }
 
 static void confirm(struct rabbit_session *s, struct rabbit_flight *f, bool ack)
@@ -55,49 +56,60 @@ static void confirm(struct rabbit_session *s, struct rabbit_flight *f, bool ack)
     if (ack && f->returned) {
         no_queue(s, f);
     } else if (ack) {
-        judge(f, SEND_OK, "");
+        judge(s, f, SEND_OK, "");
     } else {
         (void)snprintf(
             why, sizeof(why),
             "%.60s did not take it (basic.nack): a queue is full and set to reject-publish, or does not "
             "work; see its log",
             s->names.shown);
-        judge(f, SEND_RETRY, why);
+        judge(s, f, SEND_RETRY, why);
     }
+}
+
+static void drop_order(struct rabbit_session *s, size_t at, size_t n)
+{
+    s->n_order -= n;
+    memmove(s->order + at, s->order + at + n, (s->n_order - at) * sizeof(*s->order));
+}
+
+/* How many of what is out have a smaller tag. */
+static size_t count_before(const struct rabbit_session *s, uint64_t tag)
+{
+    size_t low = 0, high = s->n_order;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (s->flight[s->order[middle]].tag < tag)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
 }
 
 static bool take_confirm(struct rabbit_session *s, uint64_t tag, bool multiple, bool ack)
 {
-    size_t kept = 0;
     /* 0 with `multiple` would be all that has come there: nobody knows here how much that is. */
     if (tag > s->last_tag || tag == 0)
         return lose(s, "it confirms what was never sent");
-    for (size_t i = 0; i < s->n_order; i++) {
-        struct rabbit_flight *f = &s->flight[s->order[i]];
-        if (multiple ? f->tag <= tag : f->tag == tag)
-            confirm(s, f, ack);
-        else
-            s->order[kept++] = s->order[i];
-    }
-    s->n_order = kept;
+    size_t end = count_before(s, tag + 1), begin = multiple ? 0 : count_before(s, tag);
+    for (size_t i = begin; i < end; i++)
+        confirm(s, &s->flight[s->order[i]], ack);
+    drop_order(s, begin, end - begin);
     return true;
 }
 
 void rabbit_session_give_up(struct rabbit_session *s, unsigned place, const char *why)
 {
-    size_t kept = 0;
-    for (size_t i = 0; i < s->n_order; i++)
-        if (s->order[i] != place)
-            s->order[kept++] = s->order[i];
-    s->n_order = kept;
-    judge(&s->flight[place], SEND_RETRY, why);
+    drop_order(s, count_before(s, s->flight[place].tag), 1);
+    judge(s, &s->flight[place], SEND_RETRY, why);
 }
 
 void rabbit_session_forget(struct rabbit_session *s)
 {
     for (size_t i = 0; i < RABBIT_IN_FLIGHT; i++)
         s->flight[i].busy = s->flight[i].judged = s->flight[i].cut = false;
-    s->n_order = 0;
+    s->n_order = s->n_judged = 0;
 }
 
 /* --- what is sent ------------------------------------------------------------------------------------------------- */
@@ -123,15 +135,15 @@ void rabbit_session_publish(struct rabbit_session *s, unsigned place, const stru
     buf_reset(&s->body);
     target_envelope(&s->body, ev);
     if (s->body.failed) {
-        judge(f, SEND_REJECT, "the event is larger than 1 MiB");
+        judge(s, f, SEND_REJECT, "the event is larger than 1 MiB");
         return;
     }
     if (s->state != RABBIT_READY || s->blocked) {
-        judge(f, SEND_RETRY, s->state != RABBIT_READY ? s->lost : s->blocked_why);
+        judge(s, f, SEND_RETRY, s->state != RABBIT_READY ? s->lost : s->blocked_why);
         return;
     }
     if (s->out.len + s->body.len + (64u << 10) > RABBIT_OUT_MAX) {
-        judge(f, SEND_RETRY, "too much waits to be written");
+        judge(s, f, SEND_RETRY, "too much waits to be written");
         return;
     }
     buf_str(&s->out, buf_view(&s->method));
@@ -144,6 +156,7 @@ void rabbit_session_publish(struct rabbit_session *s, unsigned place, const stru
     f->busy = true;
     f->tag = ++s->last_tag;
     f->size = s->body.len;
+    s->look_ms = s->n_order == 0 || deadline_ms < s->look_ms ? deadline_ms : s->look_ms;
     s->order[s->n_order++] = place;
 }
 
@@ -156,7 +169,7 @@ static void refuse_larger(struct rabbit_session *s, uint64_t limit, const char *
     for (size_t i = 0; i < s->n_order; i++) {
         struct rabbit_flight *f = &s->flight[s->order[i]];
         if (f->size > limit)
-            judge(f, SEND_REJECT, why);
+            judge(s, f, SEND_REJECT, why);
         else
             s->order[kept++] = s->order[i];
     }

@@ -26,7 +26,7 @@ struct kafka_conf {
 
 extern const struct target_type target_kafka;
 
-#define KAFKA_PLACES      512
+#define KAFKA_PLACES      1000
 #define KAFKA_BROKERS_MAX 32
 #define KAFKA_EVENT_MAX   (1u << 20) /* bytes of a message's value */
 

@@ -67,6 +67,9 @@ struct kafka {
 
     struct kafka_place places[KAFKA_PLACES];
     unsigned n_waits;
+    unsigned judged[KAFKA_PLACES]; /* places that wait for poll */
+    size_t n_judged;
+    int64_t look_ms; /* no place's time is over before, unless something happens */
     struct kafka_message messages[KAFKA_MESSAGES];
     unsigned n_under_way, n_placeless, next_message;
     size_t bytes_under_way;

@@ -25,6 +25,7 @@ static void judge(struct kafka *k, struct kafka_place *p, enum send_result resul
         p->message = NULL;
     }
     p->judged = true;
+    k->judged[k->n_judged++] = p->done.place;
     p->done.result = result;
     if (result != SEND_OK && p->ev->why)
         (void)snprintf(p->ev->why, SEND_WHY, "%s", why);
@@ -74,6 +75,8 @@ void kafka_give_up_places(struct kafka *k)
         *p = (struct kafka_place){0};
     }
     k->n_waits = 0;
+    k->n_judged = 0;
+    k->look_ms = INT64_MAX;
 }
 
 /* The message of an event whose place was given up. */
@@ -205,6 +208,8 @@ void kafka_begin(void *arg, unsigned place, const struct event_ref *ev, int64_t 
                               .begun_ms = clock_mono_ms(),
                               .deadline_ms = deadline_ms,
                               .done = {.place = place}};
+    int64_t ends = p->begun_ms + KAFKA_ANSWER_MS < deadline_ms ? p->begun_ms + KAFKA_ANSWER_MS : deadline_ms;
+    k->look_ms = ends < k->look_ms ? ends : k->look_ms;
     struct kafka_message *m = left_behind(k, ev->sequencer);
     if (m && m->state == KAFKA_UNDER_WAY) {
         k->n_placeless--;
@@ -326,33 +331,35 @@ static int64_t place_ends(const struct kafka *k, const struct kafka_place *p)
 /* Ends what has waited long enough; the next time to look, until_ms at most. */
 static int64_t give_up(struct kafka *k, int64_t until_ms)
 {
-    int64_t now = clock_mono_ms();
+    int64_t now = clock_mono_ms(), look = INT64_MAX;
     char why[SEND_WHY];
+    if (!k->spoilt && k->down_ms == 0 && atomic_load(&k->hasten_ms) == INT64_MAX && k->look_ms > now)
+        return k->look_ms < until_ms ? k->look_ms : until_ms;
     for (unsigned i = 0; i < KAFKA_PLACES; i++) {
         struct kafka_place *p = &k->places[i];
         if (!p->used || p->judged)
             continue;
         int64_t ends = place_ends(k, p);
         if (ends > now) {
-            until_ms = ends < until_ms ? ends : until_ms;
+            look = ends < look ? ends : look;
             continue;
         }
         (void)kafka_outcome(&k->names, RD_KAFKA_RESP_ERR__TIMED_OUT, false, k->trouble, why, sizeof(why));
         judge(k, p, SEND_RETRY, why);
     }
-    return until_ms;
+    k->look_ms = look;
+    return look < until_ms ? look : until_ms;
 }
 
 static size_t take_judged(struct kafka *k, struct send_done *done)
 {
-    size_t n = 0;
-    for (unsigned i = 0; i < KAFKA_PLACES; i++) {
-        struct kafka_place *p = &k->places[i];
-        if (!p->used || !p->judged)
-            continue;
-        done[n++] = p->done;
+    size_t n = k->n_judged;
+    for (size_t i = 0; i < n; i++) {
+        struct kafka_place *p = &k->places[k->judged[i]];
+        done[i] = p->done;
         *p = (struct kafka_place){0};
     }
+    k->n_judged = 0;
     return n;
 }
 

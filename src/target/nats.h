@@ -19,7 +19,7 @@ struct nats_conf {
 
 extern const struct target_type target_nats;
 
-#define NATS_MAX_BATCH 256
+#define NATS_MAX_BATCH 1000
 #define NATS_EVENT_MAX (8u << 20)
 
 /* The port is 4222 where none is named. False and err. */

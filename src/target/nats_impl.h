@@ -21,9 +21,10 @@
 #define NATS_ANSWER_MS   15000 /* for an answer to PING; for an ack */
 #define NATS_CLOSE_MS    2000  /* for NATS Streaming to hear that a client leaves */
 #define NATS_FLUSH_EVERY 64    /* core: so many events, and PONG is asked for while more are published */
-#define NATS_GATHER      32
+#define NATS_GATHER      128
 #define NATS_GATHER_MS   1
 #define NATS_NEVER_MS    3600000
+#define NATS_ASKED       2048 /* a power of two above the places */
 #define NATS_WHY         SEND_WHY
 #define NATS_HUNG_UP     "it closed the connection"
 
@@ -42,6 +43,12 @@ struct nats_place {
     int64_t deadline_ms;
     uint64_t serial;      /* of the link: in the order of begin */
     const natsMsg *asked; /* JetStream: the message, alive until it is answered */
+};
+
+/* JetStream: a message that was published, in order, as answers come: most of the time it is the first one. */
+struct nats_asked {
+    const natsMsg *msg; /* NULL: answered */
+    unsigned place;
 };
 
 enum nats_link_state { LINK_CONNECTING, LINK_UP, LINK_DOWN };
@@ -63,8 +70,13 @@ struct nats_link {
     uint64_t asked, answered;  /* rounds of PING and PONG */
     unsigned n_out;            /* NATS Streaming: acks awaited */
     unsigned n_open, n_judged; /* places without an outcome; with one that was not collected yet */
+    unsigned n_queued;         /* places that are PLACE_QUEUED */
     unsigned enough;           /* outcomes that the sender's thread is woken for */
+    int64_t look_ms;           /* no place's time is over before */
     struct nats_place place[NATS_MAX_BATCH];
+    unsigned judged[NATS_MAX_BATCH];    /* places with an outcome */
+    struct nats_asked asks[NATS_ASKED]; /* from `asks_at` to `asks_end`, modulo its size */
+    unsigned asks_at, asks_end;
     const struct nats_names *names; /* while it is not abandoned */
 
     /* fixed while the thread runs, or its own */
@@ -116,6 +128,8 @@ void nats_link_abandon(struct nats_link *l);
 void nats_judge(struct nats_link *l, struct nats_place *p, enum send_result r, const char *why);
 /* mutex held. The link's thread asks the server for a PONG (again). */
 void nats_link_ask(struct nats_link *l);
+/* mutex held. The message goes out from that place. */
+void nats_note_asked(struct nats_link *l, struct nats_place *p, const natsMsg *msg);
 /* For jsOptions: the answer to one message. */
 void nats_on_js_ack(jsCtx *js, natsMsg *msg, jsPubAck *ack, jsPubAckErr *error, void *link);
 /* For stanConnection_PublishAsync: called once for each publish that was taken; frees its ticket. */

@@ -27,8 +27,9 @@ void nats_judge(struct nats_link *l, struct nats_place *p, enum send_result r, c
 {
     if (p->state == PLACE_OUT && l->mode == NATS_STREAMING)
         l->n_out--;
+    l->n_queued -= p->state == PLACE_QUEUED;
     l->n_open--;
-    l->n_judged++;
+    l->judged[l->n_judged++] = (unsigned)(p - l->place);
     p->state = PLACE_JUDGED;
     p->result = r;
     p->asked = NULL;
@@ -101,27 +102,52 @@ static void on_stan_lost(stanConnection *sc, const char *why, void *arg)
     mutex_unlock(&l->mutex);
 }
 
+void nats_note_asked(struct nats_link *l, struct nats_place *p, const natsMsg *msg)
+{
+    p->asked = msg;
+    if (l->asks_end - l->asks_at ==
+        NATS_ASKED) /* of messages whose answer never came: then places are searched */
+        l->asks_at++;
+    l->asks[l->asks_end++ % NATS_ASKED] = (struct nats_asked){msg, (unsigned)(p - l->place)};
+}
+
+/* mutex held. The place whose answer this is; NULL: it was given up. */
+static struct nats_place *asked_from(struct nats_link *l, const natsMsg *msg)
+{
+    struct nats_place *found = NULL;
+    for (unsigned i = l->asks_at; i != l->asks_end && !found; i++) {
+        struct nats_asked *a = &l->asks[i % NATS_ASKED];
+        if (a->msg != msg)
+            continue;
+        a->msg = NULL;
+        if (l->place[a->place].asked == msg) /* else another one was there before */
+            found = &l->place[a->place];
+    }
+    while (l->asks_at != l->asks_end && !l->asks[l->asks_at % NATS_ASKED].msg)
+        l->asks_at++;
+    for (size_t i = 0; i < NATS_MAX_BATCH && !found; i++)
+        if (l->place[i].asked == msg)
+            found = &l->place[i];
+    return found && found->state == PLACE_OUT ? found : NULL;
+}
+
 void nats_on_js_ack(jsCtx *js, natsMsg *msg, jsPubAck *ack, jsPubAckErr *error, void *arg)
 {
     struct nats_link *l = arg;
+    char why[NATS_WHY];
     (void)js;
     mutex_lock(&l->mutex);
-    for (size_t i = 0; i < NATS_MAX_BATCH; i++) {
-        struct nats_place *p = &l->place[i];
-        char why[NATS_WHY];
-        if (p->state != PLACE_OUT || p->asked != msg)
-            continue;
-        enum send_result r = SEND_OK;
-        /* The library takes any JSON for an ack. */
-        if (error || !ack || !ack->Stream || !ack->Stream[0] || ack->Sequence == 0)
-            r = nats_js_outcome(l->names, error ? (unsigned)error->ErrCode : 0,
-                                error && error->Err == NATS_NO_RESPONDERS ? natsStatus_GetText(error->Err)
-                                : error                                   ? error->ErrText
-                                                                          : "",
-                                why, sizeof(why));
+    struct nats_place *p = asked_from(l, msg);
+    enum send_result r = SEND_OK;
+    /* The library takes any JSON for an ack. */
+    if (p && (error || !ack || !ack->Stream || !ack->Stream[0] || ack->Sequence == 0))
+        r = nats_js_outcome(l->names, error ? (unsigned)error->ErrCode : 0,
+                            error && error->Err == NATS_NO_RESPONDERS ? natsStatus_GetText(error->Err)
+                            : error                                   ? error->ErrText
+                                                                      : "",
+                            why, sizeof(why));
+    if (p)
         nats_judge(l, p, r, why);
-        break;
-    }
     mutex_unlock(&l->mutex);
     natsMsg_Destroy(msg);
 }
@@ -335,7 +361,9 @@ void nats_link_start(struct nats_link *l, enum nats_mode mode, const char *clust
     l->waiting = true;
     l->published = l->confirmed = l->serial; /* goes on: a late ticket of the last connection fits no event */
     l->asked = l->answered = 0;
-    l->n_out = l->n_open = l->n_judged = l->enough = 0;
+    l->n_out = l->n_open = l->n_judged = l->n_queued = l->enough = 0;
+    l->asks_at = l->asks_end = 0;
+    l->look_ms = 0;
     memset(l->place, 0, sizeof(l->place));
     mutex_unlock(&l->mutex);
     pthread_t t = thread_start("nats", run, l);

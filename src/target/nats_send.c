@@ -37,7 +37,7 @@ static natsStatus publish_jetstream(struct nats *n, struct nats_link *l, struct 
     if (s == NATS_OK)
         s = natsMsgHeader_Set(msg, ID_HEADER, id);
     mutex_lock(&l->mutex);
-    p->asked = msg;
+    nats_note_asked(l, p, msg);
     mutex_unlock(&l->mutex);
     if (s == NATS_OK)
         s = js_PublishMsgAsync(l->js, &msg, NULL);
@@ -122,6 +122,8 @@ void nats_begin(void *arg, unsigned place, const struct event_ref *ev, int64_t d
         .ev = ev, .deadline_ms = until < deadline_ms ? until : deadline_ms, .serial = ++l->serial};
     bool now = l->state == LINK_UP && (n->mode != NATS_STREAMING || l->n_out < n->max_out);
     p->state = now ? PLACE_OUT : PLACE_QUEUED;
+    l->look_ms = p->deadline_ms < l->look_ms ? p->deadline_ms : l->look_ms;
+    l->n_queued += !now;
     l->n_open++;
     l->n_out += now && n->mode == NATS_STREAMING;
     mutex_unlock(&l->mutex);
@@ -137,6 +139,9 @@ static void give_up(struct nats *n, struct nats_link *l)
     int64_t now = clock_mono_ms();
     bool all = now >= atomic_load(&n->hasten_ms);
     char why[NATS_WHY] = "";
+    if (l->state == LINK_UP && !all && now < l->look_ms)
+        return;
+    l->look_ms = INT64_MAX;
     for (size_t i = 0; i < NATS_MAX_BATCH; i++) {
         struct nats_place *p = &l->place[i];
         if (p->state != PLACE_OUT && p->state != PLACE_QUEUED)
@@ -150,18 +155,18 @@ static void give_up(struct nats *n, struct nats_link *l)
             (void)snprintf(late, sizeof(late), "%.60s: no answer in time%s", n->names.shown,
                            n->mode == NATS_JETSTREAM ? " (has the stream acknowledgements off?)" : "");
             nats_judge(l, p, SEND_RETRY, late);
+        } else if (p->deadline_ms < l->look_ms) {
+            l->look_ms = p->deadline_ms;
         }
     }
 }
 
 static size_t collect(struct nats_link *l, struct send_done *done)
 {
-    size_t n = 0;
-    for (unsigned i = 0; i < NATS_MAX_BATCH; i++) {
-        struct nats_place *p = &l->place[i];
-        if (p->state != PLACE_JUDGED)
-            continue;
-        done[n++] = (struct send_done){i, p->result, 0};
+    size_t n = l->n_judged;
+    for (size_t i = 0; i < n; i++) {
+        struct nats_place *p = &l->place[l->judged[i]];
+        done[i] = (struct send_done){l->judged[i], p->result, 0};
         p->state = PLACE_FREE;
     }
     l->n_judged = 0;
@@ -172,7 +177,7 @@ static size_t collect(struct nats_link *l, struct send_done *done)
 static struct nats_place *next_queued(struct nats *n, struct nats_link *l)
 {
     struct nats_place *next = NULL;
-    if (l->n_out >= n->max_out || l->state != LINK_UP)
+    if (l->n_queued == 0 || l->n_out >= n->max_out || l->state != LINK_UP)
         return NULL;
     for (size_t i = 0; i < NATS_MAX_BATCH; i++)
         if (l->place[i].state == PLACE_QUEUED && (!next || l->place[i].serial < next->serial))
@@ -185,22 +190,12 @@ static void feed(struct nats *n, struct nats_link *l)
     struct nats_place *p;
     while ((p = next_queued(n, l))) {
         p->state = PLACE_OUT;
+        l->n_queued--;
         l->n_out++;
         mutex_unlock(&l->mutex);
         publish(n, l, p);
         mutex_lock(&l->mutex);
     }
-}
-
-/* mutex held. When something is to be done although nothing has come. */
-static int64_t next_due(const struct nats_link *l, int64_t until_ms)
-{
-    for (size_t i = 0; i < NATS_MAX_BATCH; i++) {
-        const struct nats_place *p = &l->place[i];
-        if ((p->state == PLACE_OUT || p->state == PLACE_QUEUED) && p->deadline_ms < until_ms)
-            until_ms = p->deadline_ms;
-    }
-    return until_ms;
 }
 
 /* Lets the other threads work until something was handed over, at most until p. False: the time is over. */
@@ -240,7 +235,7 @@ size_t nats_poll(void *arg, struct send_done *done, int64_t until_ms)
             nats_link_ask(l);
         give_up(n, l);
         got = collect(l, done);
-        struct patience p = {next_due(l, until_ms), &n->hasten_ms};
+        struct patience p = {l->n_open > 0 && l->look_ms < until_ms ? l->look_ms : until_ms, &n->hasten_ms};
         l->waiting = got == 0 && more;
         l->enough = 1;
         mutex_unlock(&l->mutex);

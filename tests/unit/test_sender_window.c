@@ -240,6 +240,70 @@ static void test_fewer_places(void **state)
     assert_int_equal(queued(b), 0);
 }
 
+/* every lane is taken: what fails then stays in the window, and goes out before what is behind it */
+static void test_a_failure_without_a_lane(void **state)
+{
+    struct bench *b = *state;
+    for (unsigned key = 0; b->s->n_lanes < PLACES; key += 2) {
+        put(b, key);
+        put(b, key + 1);
+        step(b);
+        answer(key, SEND_RETRY, 60000);
+        answer(key + 1, SEND_OK, 0);
+        step(b);
+    }
+    for (unsigned key = 10; key < 13; key++)
+        put(b, key);
+    step(b);
+    int first = out_of(10);
+    assert_true(first >= 0);
+    answer(10, SEND_RETRY, 0);
+    answer(11, SEND_OK, 0);
+    step(b);
+    assert_int_equal(b->s->n_lanes, PLACES);
+    put(b, 10);
+    advance(1000);
+    step(b);
+    assert_int_equal(out_of(10), first);
+}
+
+/* more than the window holds, answered in any order, some of it only the second time: each event once, in order per key */
+static void test_a_long_backlog(void **state)
+{
+    enum { KEYS = 37, EVENTS = 2 * WINDOW_EVENTS + 500 };
+    struct bench *b = *state;
+    int last[KEYS];
+    unsigned failed = 0, done = 0, dice = 1;
+    for (unsigned i = 0; i < KEYS; i++)
+        last[i] = -1;
+    for (unsigned i = 0; i < EVENTS; i++)
+        put(b, i % KEYS);
+    for (unsigned round = 0; done < EVENTS && round < 100 * EVENTS; round++) {
+        step(b);
+        dice = dice * 1103515245 + 12345;
+        unsigned key = dice >> 16;
+        for (unsigned i = 0; i < KEYS && out_of(key % KEYS) < 0; i++)
+            key++;
+        int number = out_of(key % KEYS);
+        if (number < 0) { /* all that is left has to wait */
+            advance(1000);
+            continue;
+        }
+        assert_int_equal(number, last[key % KEYS] < 0 ? (int)(key % KEYS) : last[key % KEYS] + KEYS);
+        bool fails = (dice >> 8) % 16 == 0;
+        answer(key % KEYS, fails ? SEND_RETRY : SEND_OK, 0);
+        failed += fails;
+        done += !fails;
+        last[key % KEYS] = fails ? last[key % KEYS] : number;
+    }
+    for (int i = 0; i < 10 && queued(b) > 0; i++)
+        step(b);
+    assert_int_equal(done, EVENTS);
+    assert_true(failed > 0);
+    assert_int_equal(queued(b), 0);
+    assert_int_equal(rows_with(b, 'q'), 0);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -250,6 +314,8 @@ int main(void)
         CASE(test_all_fail),
         CASE(test_a_failure_beside_silence),
         CASE(test_failed_keys_and_others),
+        CASE(test_a_failure_without_a_lane),
+        CASE(test_a_long_backlog),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
