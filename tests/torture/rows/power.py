@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Power cut: a workload is recorded under a real server, and states that the disk may be left in are opened."""
+import collections
 import multiprocessing
 import os
 import random as random_module
@@ -136,13 +137,15 @@ class Checker:
 
 
 def cuts_of(entries, random, n):
-    """Places of cuts, in order: anywhere; right before a sync, where most is unsynced; behind what happens in a queue_dir; in the
-    birth of the store, its other starts and ends; right behind an end, where what a clean stop syncs was written last; at the
-    first file of a body after each, whose number is recorded just before it is made."""
+    """Places of cuts, in order, each with how often it came before: anywhere; right before a sync, where most is unsynced; behind
+    what happens in a queue_dir; in the birth of the store, its other starts and ends; right behind an end, where what a clean
+    stop syncs was written last; at the first file of a body after each, whose number is recorded just before it is made; right
+    behind the removal of a segment."""
     syncs = [i for i, e in enumerate(entries) if e.op in "sd"]
     starts = [i for i, e in enumerate(entries) if e.op == "S"]
     ends = [i for i in starts if i] + [len(entries)]
     queue = [i for i, e in enumerate(entries) if e.path.startswith("queue/")] or [0]
+    removed = [i for i, e in enumerate(entries) if e.op == "u" and e.path.startswith("queue/belfry-")]
     bodies = [i for i in (next((i for i, e in enumerate(entries) if i > s and e.op == "c" and "/blobs/" in e.path), None)
                           for s in starts) if i]
 
@@ -160,8 +163,15 @@ def cuts_of(entries, random, n):
             return min(len(entries), random.choice(ends) + random.randrange(0, 8))
         if kind < 0.77:
             return min(len(entries), (random.choice(bodies) if bodies else 0) + random.randrange(1, 8))
+        if kind < 0.81 and removed:
+            return min(len(entries), random.choice(removed) + random.randrange(1, 4))
         return random.randrange(1, len(entries) + 1)
-    return sorted({cut() for _ in range(n)})
+    drawn, times = sorted(cut() for _ in range(n)), collections.Counter()
+    out = []
+    for at in drawn:        # a place of few is drawn often: each time is other states of it
+        out.append((at, times[at]))
+        times[at] += 1
+    return out
 
 
 def states_of_cut(entries, at):
@@ -177,8 +187,8 @@ def check_share(part):
     with open(os.path.join(part["directory"], "errors"), "w", encoding="utf-8") as errors:
         checker = Checker(part["program"], part["journal"], errors)
         entries = disk.read_log(part["log"])
-        for model, cut in walks(entries, part):
-            for k in range(STATES_OF_CUT):
+        for model, cut, time_of in walks(entries, part):
+            for k in range(time_of * STATES_OF_CUT, (time_of + 1) * STATES_OF_CUT):
                 if time.monotonic() > part["end"] or os.path.exists(part["enough_found"]):
                     checker.close()
                     return found, made
@@ -201,11 +211,11 @@ def walks(entries, part):
     n = max(1, len(part["cuts"]) // CUTS_OF_WALK)
     for walk in range(n):
         model, at = disk.Disk(part["base"]), 0
-        for cut in part["cuts"][walk::n]:
+        for cut, time_of in part["cuts"][walk::n]:
             for e in entries[at:cut]:
                 model.step(e)
             at = cut
-            yield model, cut
+            yield model, cut, time_of
 
 
 def keep(to, cut, k, model, random, maker):
@@ -342,7 +352,7 @@ def twice(ctx, number, random, entries, base, load, directory, journal, count):
     maker, model, at, made = Maker(os.path.join(directory, "twice")), disk.Disk(base), 0, 0
     with open(os.path.join(directory, "errors"), "w", encoding="utf-8") as errors:
         checker = Checker(native(ctx, "powercheck"), journal, errors)
-        for cut in cuts_of(entries, random, count):
+        for cut, _ in cuts_of(entries, random, count):
             for e in entries[at:cut]:
                 model.step(e)
             at = cut
@@ -350,7 +360,7 @@ def twice(ctx, number, random, entries, base, load, directory, journal, count):
             first = maker.make(model.state(random, told))
             again, second = recover(ctx, load, first)
             afresh, done = Maker(first + "-again"), 0   # its files have numbers of their own
-            for k in cuts_of(second, random, 8):
+            for k, _ in cuts_of(second, random, 8):
                 for e in second[done:k]:
                     again.step(e)
                 done = k
@@ -439,4 +449,4 @@ def tell(ctx, number, cut, k, words, bad, entries):
 ROWS = [Row("power-cut", "power cut (states of the disk)",
             "every state opens by itself; what was acknowledged is whole, its event is in the outbox or was delivered; of "
             "what was not, object and event are there or neither is; nothing is leaked and belfry check finds nothing",
-            power, share=5, least=20)]
+            power, share=15, least=20)]
