@@ -136,18 +136,24 @@ class Checker:
         self.process.wait()
 
 
+def few(entries, starts):
+    """Places of the few cuts at which a lost sync shows, in order: at the first files of bodies after each start, whose numbers are
+    recorded just before the first is made, and behind the removal of segments."""
+    bodies = [i for s in starts
+              for i in [i for i, e in enumerate(entries) if i > s and e.op == "c" and "/blobs/" in e.path][:1]]
+    removed = [i for i, e in enumerate(entries) if e.op == "u" and e.path.startswith("queue/belfry-")]
+    return sorted({min(len(entries), i + k) for of, reach in ((bodies, 5), (removed, 3)) for i in of for k in range(1, reach)})
+
+
 def cuts_of(entries, random, n):
     """Places of cuts, in order, each with how often it came before: anywhere; right before a sync, where most is unsynced; behind
     what happens in a queue_dir; in the birth of the store, its other starts and ends; right behind an end, where what a clean
-    stop syncs was written last; at the first file of a body after each, whose number is recorded just before it is made; right
-    behind the removal of a segment."""
+    stop syncs was written last; where there are few."""
     syncs = [i for i, e in enumerate(entries) if e.op in "sd"]
     starts = [i for i, e in enumerate(entries) if e.op == "S"]
     ends = [i for i in starts if i] + [len(entries)]
     queue = [i for i, e in enumerate(entries) if e.path.startswith("queue/")] or [0]
-    removed = [i for i, e in enumerate(entries) if e.op == "u" and e.path.startswith("queue/belfry-")]
-    bodies = [i for i in (next((i for i, e in enumerate(entries) if i > s and e.op == "c" and "/blobs/" in e.path), None)
-                          for s in starts) if i]
+    first = few(entries, starts)
 
     def cut():
         kind = random.random()
@@ -162,14 +168,12 @@ def cuts_of(entries, random, n):
         if kind < 0.72:
             return min(len(entries), random.choice(ends) + random.randrange(0, 8))
         if kind < 0.77:
-            return min(len(entries), (random.choice(bodies) if bodies else 0) + random.randrange(1, 8))
-        if kind < 0.81 and removed:
-            return min(len(entries), random.choice(removed) + random.randrange(1, 4))
+            return random.choice(first)
         return random.randrange(1, len(entries) + 1)
     drawn, times = sorted(cut() for _ in range(n)), collections.Counter()
     out = []
     for at in drawn:        # a place of few is drawn often: each time is other states of it
-        out.append((at, times[at]))
+        out.append((at, times[at] + 1))
         times[at] += 1
     return out
 
@@ -207,11 +211,12 @@ def check_share(part):
 
 
 def walks(entries, part):
-    """The disk at each cut. Every walk goes over the whole recording, so that its end is not left out when time is short."""
+    """The disk at each cut, those of which there are few first. Every walk goes over the whole recording, so that its end is not
+    left out when time is short."""
     n = max(1, len(part["cuts"]) // CUTS_OF_WALK)
-    for walk in range(n):
+    for cuts in [part["first"]] + [part["cuts"][walk::n] for walk in range(n)]:
         model, at = disk.Disk(part["base"]), 0
-        for cut, time_of in part["cuts"][walk::n]:
+        for cut, time_of in cuts:
             for e in entries[at:cut]:
                 model.step(e)
             at = cut
@@ -413,13 +418,14 @@ def one_round(ctx, number, random, directory):
     entries, base, journal, load = record(ctx, number, random, directory, 20 if short else STEPS)
     end = time.monotonic() + (max(5.0, ctx.left()) if short else min(ctx.left(), 150))
     cuts = cuts_of(entries, random, 4000)
+    first = [(at, 0) for at in few(entries, [i for i, e in enumerate(entries) if e.op == "S"])]
     seed = random.random()
     parts = []
     for p in range(PROCESSES):
         folder = os.path.join(directory, f"share{p}")
         os.makedirs(folder)
         parts.append(dict(base=base, log=load.log, directory=folder, journal=journal, program=native(ctx, "powercheck"),
-                          cuts=cuts[p::PROCESSES], seed=seed, end=end, enough=ctx.enough,
+                          first=first[p::PROCESSES], cuts=cuts[p::PROCESSES], seed=seed, end=end, enough=ctx.enough,
                           enough_found=os.path.join(directory, "enough"),
                           keep=os.path.join(ctx.directory, f"bad-{number}")))
     with multiprocessing.get_context("fork").Pool(PROCESSES) as pool:
