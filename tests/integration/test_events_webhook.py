@@ -234,7 +234,8 @@ def test_the_log_follows_the_reason(make_server, receiver):
     server = make_server(env=webhook_env(receiver)).start()
     s3 = notify(server)
     assert s3.put("events", "k", b"x").status == 200
-    wait_for(lambda: f"port {receiver.port}: Connection refused (check that it runs, and MINIO_NOTIFY_WEBHOOK_ENDPOINT_1). " in server.log(), 10, "the first reason")
+    why = f"port {receiver.port}: Connection refused (check that it runs, and MINIO_NOTIFY_WEBHOOK_ENDPOINT_1). "
+    wait_for(lambda: why in server.log(), 10, "the first reason")
     receiver.start()
     wait_for(lambda: "answered 503: it is too busy" in server.log(), 20, "the second reason")
     receiver.wait_posts(3, 20)
