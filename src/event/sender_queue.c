@@ -88,7 +88,9 @@ struct lane *queue_park(struct sender *s, const struct queued *q)
         return NULL;
     struct lane *l = &s->lanes[s->n_lanes++];
     struct queued key = *q;
-    *l = (struct lane){.key_n = key.row.bucket.n + 1 + key.row.key.n, .key_hash = key.key_hash};
+    memset(l, 0, sizeof(*l));
+    l->key_n = key.row.bucket.n + 1 + key.row.key.n;
+    l->key_hash = key.key_hash;
     l->key = x_calloc(1, l->key_n);
     memcpy(l->key, key.row.bucket.p, key.row.bucket.n);
     memcpy(l->key + key.row.bucket.n + 1, key.row.key.p, key.row.key.n);
@@ -470,6 +472,7 @@ void queue_compact(struct sender *s)
         }
         free(l->key);
         free(l->seqs);
+        memset(l, 0, sizeof(*l));
     }
     s->n_lanes = kept;
 }

@@ -103,6 +103,8 @@ class Broker:
     def kill(self):
         """SIGKILL, as a crash of the broker."""
         if self.pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGSTOP)       # or it makes another child meanwhile, which has its sockets
             pids, self.pid = family(self.pid), None
             for pid in pids:
                 with contextlib.suppress(ProcessLookupError):

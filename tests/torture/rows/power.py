@@ -168,7 +168,7 @@ def cuts_of(entries, random, n):
         if kind < 0.72:
             return min(len(entries), random.choice(ends) + random.randrange(0, 8))
         if kind < 0.77:
-            return random.choice(first)
+            return random.choice(first or [len(entries)])
         return random.randrange(1, len(entries) + 1)
     drawn, times = sorted(cut() for _ in range(n)), collections.Counter()
     out = []
@@ -455,4 +455,4 @@ def tell(ctx, number, cut, k, words, bad, entries):
 ROWS = [Row("power-cut", "power cut (states of the disk)",
             "every state opens by itself; what was acknowledged is whole, its event is in the outbox or was delivered; of "
             "what was not, object and event are there or neither is; nothing is leaked and belfry check finds nothing",
-            power, share=15, least=20)]
+            power, share=8, least=20)]
