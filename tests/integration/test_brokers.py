@@ -4,7 +4,9 @@ import socket
 
 import pytest
 
-NAMES = ["kafka", "elasticsearch", "nsq", "nats", "stan", "mqtt", "rabbitmq", "redis", "postgres", "mariadb"]
+# Those that take long to start are killed and started again by their targets' own tests, too.
+NAMES = [pytest.param(name, marks=pytest.mark.long) for name in ("kafka", "elasticsearch", "rabbitmq")] + [
+    "nsq", "nats", "stan", "mqtt", "redis", "postgres", "mariadb"]
 
 
 def reachable(broker):
