@@ -22,7 +22,7 @@ struct elastic_conf {
 
 extern const struct target_type target_elasticsearch;
 
-#define ELASTIC_MAX_BATCH 256
+#define ELASTIC_MAX_BATCH 1024
 #define ELASTIC_EVENT_MAX (1u << 20)
 #define ELASTIC_ID        44         /* characters of an id */
 #define ELASTIC_REPLY_MAX (4u << 20) /* of one reply */
@@ -55,7 +55,7 @@ struct elastic_names {
 };
 /* An item of a _bulk, and what became of it. */
 struct elastic_sent {
-    unsigned event; /* which of the batch */
+    unsigned event; /* whose it is: its place */
     const char *op; /* "index", "create", "delete" */
     char id[ELASTIC_ID + 1];
     enum send_result result;

@@ -6,6 +6,8 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -76,6 +78,29 @@ static char *shown_of(const char *url)
     return shown;
 }
 
+static bool open_requests(struct elastic *el)
+{
+    const struct elastic_conf *c = el->conf;
+    for (size_t i = 0; i < ELASTIC_REQUESTS; i++) {
+        struct elastic_request *r = &el->request[i];
+        r->el = el;
+        buf_init(&r->body, ELASTIC_CHUNK + 2 * ELASTIC_EVENT_MAX);
+        buf_init(&r->reply, ELASTIC_REPLY_MAX);
+    }
+    for (size_t i = 0; i < ELASTIC_REQUESTS; i++) {
+        struct elastic_request *r = &el->request[i];
+        r->easy = http_handle(&el->trust, c->client_cert, c->client_key, r->error);
+        if (!r->easy)
+            return false;
+        curl_easy_setopt(r->easy, CURLOPT_PRIVATE, r);
+        if (c->username[0]) { /* these win over the URL's */
+            curl_easy_setopt(r->easy, CURLOPT_USERNAME, c->username);
+            curl_easy_setopt(r->easy, CURLOPT_PASSWORD, c->password);
+        }
+    }
+    return true;
+}
+
 void *elastic_open(const void *conf, const char *id, struct err *e)
 {
     http_init();
@@ -91,44 +116,53 @@ void *elastic_open(const void *conf, const char *id, struct err *e)
     el->json = headers(c, "Content-Type: application/json");
     el->ndjson = headers(c, "Content-Type: application/x-ndjson");
     el->chunk = ELASTIC_CHUNK;
-    buf_init(&el->body, ELASTIC_CHUNK + 2 * ELASTIC_EVENT_MAX);
-    buf_init(&el->reply, ELASTIC_REPLY_MAX);
     atomic_store(&el->hasten_ms, INT64_MAX);
     http_trust_init(&el->trust, c->common.ca_pem);
-    el->easy = http_handle(&el->trust, c->client_cert, c->client_key, el->error);
-    if (!el->easy) {
-        elastic_close(el);
-        (void)err_set(e, "libcurl gives no handle");
-        return NULL;
-    }
-    if (c->username[0]) { /* these win over the URL's */
-        curl_easy_setopt(el->easy, CURLOPT_USERNAME, c->username);
-        curl_easy_setopt(el->easy, CURLOPT_PASSWORD, c->password);
-    }
-    return el;
+    el->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    bool ok = open_requests(el);
+    if (ok && el->wake_fd >= 0)
+        return el;
+    (void)(ok ? err_errno(e, "no eventfd") : err_set(e, "libcurl gives no handle"));
+    elastic_close(el);
+    return NULL;
 }
 
 /* Names are resolved anew behind it: libcurl's memory of them ends with the handle. */
-void elastic_disconnect(void *arg)
+static void hang_up(struct elastic *el)
 {
-    struct elastic *el = arg;
+    for (size_t i = 0; i < ELASTIC_REQUESTS; i++)
+        if (el->request[i].busy)
+            (void)curl_multi_remove_handle(el->multi, el->request[i].easy);
+    for (size_t i = 0; i < ELASTIC_REQUESTS; i++)
+        el->request[i].busy = false;
+    el->n_busy = 0;
     if (el->multi)
         (void)curl_multi_cleanup(el->multi);
     el->multi = NULL;
     el->ready = false;
 }
 
+void elastic_disconnect(void *arg)
+{
+    hang_up(arg);
+    elastic_forget(arg);
+}
+
 void elastic_close(void *arg)
 {
     struct elastic *el = arg;
     elastic_disconnect(el);
-    if (el->easy)
-        curl_easy_cleanup(el->easy);
+    for (size_t i = 0; i < ELASTIC_REQUESTS; i++) {
+        if (el->request[i].easy)
+            curl_easy_cleanup(el->request[i].easy);
+        buf_release(&el->request[i].body);
+        buf_release(&el->request[i].reply);
+    }
+    if (el->wake_fd >= 0)
+        (void)close(el->wake_fd);
     curl_slist_free_all(el->json);
     curl_slist_free_all(el->ndjson);
     http_trust_release(&el->trust);
-    buf_release(&el->body);
-    buf_release(&el->reply);
     free(el->id);
     free(el->shown);
     free(el->index_url);
@@ -154,7 +188,7 @@ static bool hopeless(long status)
 static bool refused(struct elastic *el, long status, struct err *e)
 {
     char why[SEND_WHY];
-    elastic_refused(&el->names, status, buf_view(&el->reply), why, sizeof(why));
+    elastic_refused(&el->names, status, buf_view(&el->request[0].reply), why, sizeof(why));
     return err_set(e, "%s", why);
 }
 
@@ -162,18 +196,15 @@ static bool refused(struct elastic *el, long status, struct err *e)
  * stream, or a server that is none of Elasticsearch's. */
 static bool make_index(struct elastic *el, int64_t until_ms, struct err *e)
 {
-    struct buf mapping;
-    buf_init(&mapping, 4096);
-    buf_puts(&mapping, elastic_mapping);
-    long status = elastic_request(el, "PUT", el->index_url, &mapping, until_ms, e);
-    buf_release(&mapping);
+    const struct buf *reply = &el->request[0].reply;
+    long status = elastic_ask(el, "PUT", el->index_url, str_c(elastic_mapping), until_ms, e);
     if (status == 0)
         return false;
     if (hopeless(status))
         return refused(el, status, e);
     el->ready = true;
-    if ((status < 200 || status > 299) && !elastic_exists(buf_view(&el->reply))) {
-        elastic_refused(&el->names, status, buf_view(&el->reply), el->unmade, sizeof(el->unmade));
+    if ((status < 200 || status > 299) && !elastic_exists(buf_view(reply))) {
+        elastic_refused(&el->names, status, buf_view(reply), el->unmade, sizeof(el->unmade));
         return true;
     }
     if (el->seen)
@@ -188,7 +219,7 @@ static bool make_index(struct elastic *el, int64_t until_ms, struct err *e)
 static bool find_index(struct elastic *el, int64_t until_ms, struct err *e)
 {
     el->unmade[0] = 0;
-    long status = elastic_request(el, "HEAD", el->index_url, NULL, until_ms, e);
+    long status = elastic_ask(el, "HEAD", el->index_url, (struct str){0}, until_ms, e);
     if (status == 0)
         return false;
     if (status == 404)
@@ -206,10 +237,16 @@ static int64_t within(int64_t deadline_ms)
     return until < deadline_ms ? until : deadline_ms;
 }
 
+/* While events are out they stay. */
+bool elastic_find_index(struct elastic *el, int64_t deadline_ms, struct err *e)
+{
+    hang_up(el);
+    return find_index(el, within(deadline_ms), e);
+}
+
 bool elastic_connect(void *arg, int64_t deadline_ms, struct err *e)
 {
-    elastic_disconnect(arg);
-    return find_index(arg, within(deadline_ms), e);
+    return elastic_find_index(arg, deadline_ms, e);
 }
 
 bool elastic_idle(void *arg, int64_t deadline_ms, struct err *e)

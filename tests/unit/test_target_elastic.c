@@ -274,10 +274,17 @@ static void test_requests(void **state)
     ev[1].stale = true; /* nothing is to be sent */
     for (size_t i = 0; i < 3; i++)
         ev[i].why = why[i];
-    enum send_result out[3] = {SEND_RETRY, SEND_RETRY, SEND_RETRY};
-    target_elasticsearch.send(self, ev, 3, out, clock_mono_ms() + 5000, &e);
-    for (size_t i = 0; i < 3; i++)
-        assert_int_equal(out[i], SEND_OK);
+    struct send_done done[ELASTIC_MAX_BATCH];
+    int64_t until = clock_mono_ms() + 5000;
+    for (unsigned i = 0; i < 3; i++)
+        target_elasticsearch.begin(self, i, &ev[i], until);
+    for (size_t n = 0; n < 3;) {
+        size_t more = target_elasticsearch.poll(self, done, until);
+        assert_true(more > 0);
+        for (size_t i = 0; i < more; i++)
+            assert_int_equal(done[i].result, SEND_OK);
+        n += more;
+    }
     assert_int_equal(receiver_requests(&r), 2);
     assert_non_null(receiver_find(&r, "HEAD /es/events HTTP/1.1\r\n"));
     const char *q = receiver_find(&r, "POST /es/events/_bulk?");
@@ -298,11 +305,158 @@ static void test_requests(void **state)
     receiver_stop(&r);
 }
 
+/* --- several requests at a time ----------------------------------------------------------------------------------- */
+
+#define MANY   600 /* three requests: places 0-255, 256-511, 512-599 */
+#define SECOND (ELASTIC_MAX_BATCH / 4)
+
+struct many {
+    struct receiver r;
+    struct elastic_conf c;
+    void *self;
+    char url[64], key[MANY][16], why[MANY][SEND_WHY];
+    struct event_ref ev[MANY];
+    enum send_result out[MANY];
+    int order[MANY]; /* in which poll its outcome came; -1: not yet */
+};
+
+static struct many *many_open(void)
+{
+    struct many *m = calloc(1, sizeof(*m));
+    struct err e = {0};
+    static char name[] = "events", none[] = "";
+    assert_non_null(m);
+    receiver_start_elastic(&m->r);
+    (void)snprintf(m->url, sizeof(m->url), "http://127.0.0.1:%u", m->r.port);
+    m->c = (struct elastic_conf){.url = m->url,
+                                 .index = name,
+                                 .username = none,
+                                 .password = none,
+                                 .api_key = none,
+                                 .client_cert = none,
+                                 .client_key = none};
+    m->self = target_elasticsearch.open(&m->c, "t", &e);
+    assert_true(target_elasticsearch.connect(m->self, clock_mono_ms() + 5000, &e));
+    return m;
+}
+
+static void many_close(struct many *m)
+{
+    target_elasticsearch.disconnect(m->self);
+    target_elasticsearch.close(m->self);
+    receiver_stop(&m->r);
+    free(m);
+}
+
+/* Hands all of them over, the one at `at` with a key of its own, and waits for every outcome. */
+static void many_send(struct many *m, size_t at, const char *key, int64_t within_ms)
+{
+    struct send_done done[ELASTIC_MAX_BATCH];
+    int64_t until = clock_mono_ms() + within_ms;
+    for (unsigned i = 0; i < MANY; i++) {
+        (void)snprintf(m->key[i], sizeof(m->key[i]), "k%u", i);
+        if (i == at)
+            (void)snprintf(m->key[i], sizeof(m->key[i]), "%s", key);
+        m->ev[i] = event(m->key[i], i + 1, false, "{}");
+        m->ev[i].bucket = STR("b"); /* as the receiver knows its keys */
+        m->ev[i].why = m->why[i];
+        m->why[i][0] = 0;
+        m->order[i] = -1;
+        target_elasticsearch.begin(m->self, i, &m->ev[i], until);
+    }
+    int polls = 0;
+    for (size_t n = 0; n < MANY; polls++) {
+        size_t more = target_elasticsearch.poll(m->self, done, until);
+        for (size_t i = 0; i < more; i++) {
+            assert_true(done[i].place < MANY && m->order[done[i].place] == -1);
+            m->order[done[i].place] = polls;
+            m->out[done[i].place] = done[i].result;
+        }
+        n += more;
+        assert_true(polls < 1000 && clock_mono_ms() < until + 1500);
+    }
+}
+
+static void many_expect(const struct many *m, size_t from, size_t to, enum send_result want, const char *why)
+{
+    for (size_t i = from; i < to; i++)
+        if (m->out[i] != want || !strstr(m->why[i], why))
+            fail_msg("event %zu: result %d, why '%s'", i, (int)m->out[i], m->why[i]);
+}
+
+/* What ends one request, or holds it up, is nothing to the others. */
+static void test_several_requests(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *key, *why;
+        int64_t within_ms;
+    } cuts[] = {{"half", "", 10000},       {"close", "https://", 10000}, {"garbage", "https://", 10000},
+                {"full", "memory", 10000}, {"nojson", "does", 10000},    {"hang", "in time", 500},
+                {"login", "USER", 10000}};
+    struct many *m = many_open();
+    for (size_t i = 0; i < COUNT_OF(cuts); i++) {
+        many_send(m, SECOND + 7, cuts[i].key, cuts[i].within_ms);
+        many_expect(m, 0, SECOND, SEND_OK, "");
+        many_expect(m, SECOND, 2 * SECOND, SEND_RETRY, cuts[i].why);
+        many_expect(m, 2 * SECOND, MANY, SEND_OK, "");
+        if (strcmp(cuts[i].key, "hang") == 0)
+            assert_true(m->order[0] < m->order[SECOND] && m->order[MANY - 1] < m->order[SECOND]);
+    }
+    assert_true(m->r.n_connections >= 3);
+    many_close(m);
+}
+
+/* Where the index is gone, what has not been sent waits until no request is out, and the index is looked for first. */
+static void test_index_gone_meanwhile(void **state)
+{
+    (void)state;
+    struct many *m = many_open();
+    assert_int_equal(receiver_requests(&m->r), 1);
+    many_send(m, SECOND + 7, "gone", 10000);
+    many_expect(m, 0, SECOND + 7, SEND_OK, "");
+    many_expect(m, SECOND + 7, SECOND + 8, SEND_RETRY, "INDEX");
+    many_expect(m, SECOND + 8, MANY, SEND_OK, "");
+    assert_int_equal(receiver_requests(&m->r), 4);
+    many_send(m, 0, "k0", 10000);
+    many_expect(m, 0, MANY, SEND_OK, "");
+    assert_int_equal(receiver_requests(&m->r), 8);
+    assert_non_null(strstr(m->r.request[4], "HEAD /events "));
+    many_close(m);
+}
+
+/* Given up while requests are out: none of them has an outcome, and it works again afterwards. */
+static void test_disconnect_amid(void **state)
+{
+    (void)state;
+    struct many *m = many_open();
+    struct send_done done[ELASTIC_MAX_BATCH];
+    struct err e = {0};
+    struct event_ref hanging = event("hang", 1, false, "{}");
+    hanging.bucket = STR("b");
+    target_elasticsearch.begin(m->self, 5, &hanging, clock_mono_ms() + 5000);
+    assert_int_equal(target_elasticsearch.poll(m->self, done, clock_mono_ms()), 0);
+    assert_true(receiver_await(&m->r, 2));
+    target_elasticsearch.disconnect(m->self);
+    assert_int_equal(target_elasticsearch.poll(m->self, done, clock_mono_ms() + 20), 0);
+    assert_true(target_elasticsearch.connect(m->self, clock_mono_ms() + 5000, &e));
+    many_send(m, 0, "k0", 10000);
+    many_expect(m, 0, MANY, SEND_OK, "");
+    many_close(m);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_indices),       cmocka_unit_test(test_settings),
-                                       cmocka_unit_test(test_texts),         cmocka_unit_test(test_ids),
-                                       cmocka_unit_test(test_items),         cmocka_unit_test(test_answers),
-                                       cmocka_unit_test(test_other_answers), cmocka_unit_test(test_requests)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_indices),
+                                       cmocka_unit_test(test_settings),
+                                       cmocka_unit_test(test_texts),
+                                       cmocka_unit_test(test_ids),
+                                       cmocka_unit_test(test_items),
+                                       cmocka_unit_test(test_answers),
+                                       cmocka_unit_test(test_other_answers),
+                                       cmocka_unit_test(test_requests),
+                                       cmocka_unit_test(test_several_requests),
+                                       cmocka_unit_test(test_index_gone_meanwhile),
+                                       cmocka_unit_test(test_disconnect_amid)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
