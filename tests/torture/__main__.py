@@ -98,7 +98,7 @@ class Run:
             except Exception as e:                          # noqa: BLE001 - a fault of the harness is no success
                 import traceback
                 write(traceback.format_exc())
-                if mutant and isinstance(e, (TypeError, NameError, AttributeError, LookupError)):
+                if mutant and isinstance(e, (TypeError, NameError, AttributeError, LookupError, RuntimeError)):
                     raise                                   # and not what the mutation did
                 ctx.problem(f"the row ended with {type(e).__name__}: {e}")
         if outcome.problems:

@@ -64,8 +64,8 @@ class Journal:
         self.kinds = collections.Counter()      # of commits that were answered
 
     def acked(self):
-        return (sum(c.acked != NEVER for cs in self.keys.values() for c in cs) +
-                sum(o[1] != NEVER for os_ in self.buckets.values() for o in os_) + sum(c[1] != NEVER for c in self.config) +
+        return (sum(c.acked != NEVER for cs in list(self.keys.values()) for c in list(cs)) +
+                sum(o[1] != NEVER for os_ in list(self.buckets.values()) for o in list(os_)) + sum(c[1] != NEVER for c in self.config) +
                 sum((u["acked"] != NEVER) + (u["over_acked"] != NEVER) + sum(p[1] != NEVER for p in u["parts"])
                     for u in self.uploads))
 

@@ -137,12 +137,14 @@ class Checker:
 
 
 def few(entries, starts):
-    """Places of the few cuts at which a lost sync shows, in order: at the first files of bodies after each start, whose numbers are
-    recorded just before the first is made, and behind the removal of segments."""
+    """Places of the few cuts at which a lost sync shows, in order: at the birth of the store, at the first files of bodies after
+    each start, whose numbers are recorded just before the first is made, and behind the removal of segments."""
     bodies = [i for s in starts
               for i in [i for i, e in enumerate(entries) if i > s and e.op == "c" and "/blobs/" in e.path][:1]]
     removed = [i for i, e in enumerate(entries) if e.op == "u" and e.path.startswith("queue/belfry-")]
-    return sorted({min(len(entries), i + k) for of, reach in ((bodies, 5), (removed, 3)) for i in of for k in range(1, reach)})
+    birth = [i for i, e in enumerate(entries) if "data/format" in e.path][:1]
+    return sorted({min(len(entries), i + k) for of, reach in ((birth, 16), (bodies, 5), (removed, 3)) for i in of
+                   for k in range(1, reach)})
 
 
 def cuts_of(entries, random, n):
