@@ -7,7 +7,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#define MIB ((size_t)1 << 20)
+#define MIB         ((size_t)1 << 20)
+#define QUEUE_BLOCK ((size_t)16 << 10)
 
 const char *const rocks_space_names[KV_SPACES] = {
     [KV_META] = "default", [KV_QUEUE] = "queue", [KV_DATA] = "data"};
@@ -64,10 +65,14 @@ static bool set_db(rocksdb_options_t *o, size_t memory, struct err *e)
     return set_by_name(o, "max_bgerror_resume_count=0", e);
 }
 
-static void set_tables(rocksdb_options_t *o, rocksdb_cache_t *cache)
+static void set_tables(rocksdb_options_t *o, enum kv_space space, rocksdb_cache_t *cache)
 {
     rocksdb_block_based_table_options_t *t = rocksdb_block_based_options_create();
     rocksdb_block_based_options_set_block_cache(t, cache);
+    /* A queue is read from its front, rows of about a KiB, and each block is one read of the file. Not larger: what
+     * is damaged is lost by the block. */
+    if (space == KV_QUEUE)
+        rocksdb_block_based_options_set_block_size(t, QUEUE_BLOCK);
     /* Indexes and filters count against the cache, so that memory does not grow with the store. */
     rocksdb_block_based_options_set_cache_index_and_filter_blocks(t, 1);
     rocksdb_block_based_options_set_cache_index_and_filter_blocks_with_high_priority(t, 1);
@@ -81,7 +86,7 @@ static void set_tables(rocksdb_options_t *o, rocksdb_cache_t *cache)
 
 static void set_space(rocksdb_options_t *o, enum kv_space space, size_t memory, rocksdb_cache_t *cache)
 {
-    set_tables(o, cache);
+    set_tables(o, space, cache);
     rocksdb_options_set_write_buffer_size(o, memory / 4);
     rocksdb_options_set_max_write_buffer_number(o, 3);
     /* Blocks of a memtable are taken one by one; small ones keep an idle server small. */
