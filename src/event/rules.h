@@ -39,7 +39,8 @@ struct target_set {
 struct delivery;
 bool rules_match(const struct rules *r, struct delivery *d, enum event_name name, struct str key,
                  struct target_set *out);
-/* The ARNs a compiled set names, for the warning about rules without a target. */
+/* The first `max` of the ARNs a compiled set names, for the warning about rules without a target. How many there are: that may be
+ * more than targets can be enabled, for rules may go on naming those that once were. */
 size_t rules_arns(const struct rules *r, struct arn *out, size_t max);
 
 /* Wildcard match of one pattern as in 4.2 ('*', '?'); pure, linear for patterns of prefix*suffix form. */

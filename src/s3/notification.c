@@ -51,8 +51,10 @@ static bool put_rules_txn(struct kv_txn *t, void *ctx)
 /* Names the ARNs of a bucket's rules that no enabled target answers to. */
 static void warn_lost(struct s3 *s3, const struct bucket *b)
 {
-    struct arn arns[64];
-    size_t n = b->compiled ? rules_arns(b->compiled, arns, sizeof arns / sizeof arns[0]) : 0;
+    size_t n = b->compiled ? rules_arns(b->compiled, NULL, 0) : 0;
+    struct arn *arns = x_calloc(n + 1, sizeof *arns);
+    if (n > 0)
+        (void)rules_arns(b->compiled, arns, n);
     for (size_t i = 0; i < n; i++)
         if (!delivery_knows(s3->delivery, &arns[i]))
             log_warn("event",
@@ -60,6 +62,7 @@ static void warn_lost(struct s3 *s3, const struct bucket *b)
                      "its events are not "
                      "queued; enable the target or remove the rule",
                      STR_FMT(b->name), STR_FMT(s3->region), STR_FMT(arns[i].id), STR_FMT(arns[i].type));
+    free(arns);
 }
 
 static void put_rules_done(void *ctx, enum kv_outcome outcome)

@@ -281,3 +281,27 @@ def test_a_thousand_rules(notified, n_bucket, hook_receiver):
     assert s3.put(n_bucket, "p999/x", b"x").status == 200
     assert s3.put(n_bucket, "q/x", b"x").status == 200
     wait_for(lambda: any(p.key == f"{n_bucket}/p999/x" for p in hook_receiver.snapshot()), 10, "the event")
+
+
+@pytest.mark.sanitize
+def test_more_arns_than_targets(make_server):
+    """Rules go on naming targets that were replaced, and name those in their place: then they are more than can be enabled."""
+    def targets(letter):
+        return {f"MINIO_NOTIFY_WEBHOOK_{key}_{letter}{i}": value for i in range(64)
+                for key, value in (("ENABLE", "on"), ("ENDPOINT", "http://127.0.0.1:1/"))}
+
+    def rules(letters):
+        return "".join(config(EVENT + f"<Queue>{arn(f'{letter}{i}')}</Queue>") for letter in letters for i in range(64))
+
+    server = make_server(env=targets("a")).start()
+    server.s3.make_bucket("many")
+    assert put_xml(server.s3, "many", rules("a")).status == 200
+    for letter, named in (("b", "ab"), ("c", "abc"), ("d", "abcd")):
+        server.stop()
+        server.env = targets(letter)
+        server.start()
+        assert put_xml(server.s3, "many", rules(named)).status == 200
+    server.stop()
+    server.start()
+    assert server.s3.rules("many").body.count(b"<Queue>") == 256
+    server.stop()
