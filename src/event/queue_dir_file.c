@@ -20,6 +20,9 @@ static struct str member_text(struct arena *a, const json_t *object, const char 
                              : (struct str){NULL, 0};
 }
 
+/* Far above what S3 has (1,024 and 63): with a key as long as a file may be, a closure could not replay it. */
+#define NAME_MAX_BYTES 4096
+
 bool queue_dir_parse(struct arena *a, struct str text, struct outbox_row *out)
 {
     *out = (struct outbox_row){.record = str_trim(text)};
@@ -29,8 +32,8 @@ bool queue_dir_parse(struct arena *a, struct str text, struct outbox_row *out)
     out->name = member_text(a, root, "eventName");
     out->bucket = member_text(a, json_object_get(s3, "bucket"), "name");
     bool ok = json_is_object(root) && out->name.n > 0 && out->name.n <= 100 && out->bucket.n > 0 &&
-              escaped.p && pct_decode_arena(a, escaped, true, &out->key) && str_chr(out->key, 0) < 0 &&
-              str_chr(out->bucket, 0) < 0;
+              out->bucket.n <= NAME_MAX_BYTES && escaped.p && pct_decode_arena(a, escaped, true, &out->key) &&
+              out->key.n <= NAME_MAX_BYTES && str_chr(out->key, 0) < 0 && str_chr(out->bucket, 0) < 0;
     json_decref(root);
     return ok;
 }

@@ -52,6 +52,27 @@ static void test_parse(void **state)
     }
 }
 
+/* No key is so long; one that fills the file would be in the event twice, and in a closure that replays it four times. */
+static void test_long_key(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct arena a;
+        struct outbox_row row;
+        struct buf b;
+        arena_init(&a);
+        buf_init(&b, 1u << 20);
+        buf_puts(&b, "{\"eventName\":\"s3:ObjectCreated:Put\",\"s3\":{\"bucket\":{\"name\":\"b\"},\"object\":"
+                     "{\"key\":\"");
+        for (int k = 0; k < (i ? 200000 : 1024); k++)
+            buf_char(&b, 'k');
+        buf_puts(&b, "\"}}}");
+        assert_int_equal(queue_dir_parse(&a, buf_view(&b), &row), i == 0);
+        buf_release(&b);
+        arena_release(&a);
+    }
+}
+
 struct dir_bench {
     struct bench *b;
     char root[64], queue[96], folder[160];
@@ -371,6 +392,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parse),
+        cmocka_unit_test(test_long_key),
         CASE(test_taken_in_order),
         CASE(test_cursor_comes_back),
         CASE(test_future),
