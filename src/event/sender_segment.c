@@ -140,13 +140,13 @@ bool segment_open(struct sender *s, uint64_t first, struct str value, uint64_t *
 
 /* --- taking ------------------------------------------------------------------------------------------------------- */
 
-/* The line at `at` of text as a row's value; false: it is no line of the segment. */
-static bool line_value(const struct segment *g, struct str line, struct buf *value)
+/* The line of the segment's event n as a row's value; false: it is not that line. */
+static bool line_value(const struct segment *g, uint32_t n, struct str line, struct buf *value)
 {
     struct arena a;
     struct segment_line l;
     arena_init(&a);
-    bool ok = segment_line_parse(line, &g->is, &a, &l);
+    bool ok = segment_line_parse(line, &g->is, &a, &l) && l.n == n && l.seq == g->seqs[n];
     if (ok)
         outbox_row_encode(&l.row, value);
     arena_release(&a);
@@ -168,7 +168,7 @@ bool segment_next(struct sender *s)
     struct buf value;
     buf_init(&value, SEGMENT_ROW_MAX + 256);
     (void)str_cut(&rest, '\n', &line);
-    BUG_ON(!line_value(g, line, &value)); /* it was parsed before, out of the same memory */
+    BUG_ON(!line_value(g, n, line, &value)); /* it was parsed before, out of the same memory */
     queue_take(s, g->seqs[n], buf_view(&value), g, n);
     buf_release(&value);
     return true;
@@ -210,7 +210,7 @@ enum segment_result segment_event(struct sender *s, struct segment *g, uint64_t 
     buf_init(&line, SEGMENT_TEXT_MAX + (1u << 20));
     buf_init(&value, SEGMENT_ROW_MAX + 256);
     enum segment_result r = segment_file_line(g->path, g->at[n], &line, e);
-    if (r == SEGMENT_OK && line_value(g, buf_view(&line), &value)) {
+    if (r == SEGMENT_OK && line_value(g, n, buf_view(&line), &value)) {
         BUG_ON(!queued_load(out, seq, buf_view(&value)));
         out->segment = g;
         out->n = n;

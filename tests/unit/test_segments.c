@@ -601,6 +601,43 @@ static void test_removed_in_use(void **state)
     all_well(f, (unsigned)(1000 - lost(b)));
 }
 
+/* Somebody takes a line out of a file in use, so that others of the same length stand where their neighbours were. */
+static void without_third_line(const char *path)
+{
+    char text[65536], *line = text;
+    int fd = open(path, O_RDWR);
+    ssize_t n = read(fd, text, sizeof(text) - 1);
+    assert_true(fd >= 0 && n > 100);
+    text[n] = 0;
+    for (int i = 0; i < 2; i++)
+        line = strchr(line, '\n') + 1;
+    char *next = strchr(line, '\n') + 1;
+    size_t rest = (size_t)(text + n - next);
+    assert_int_equal(pwrite(fd, next, rest, line - text), rest);
+    assert_int_equal(ftruncate(fd, (line - text) + (off_t)rest), 0);
+    (void)close(fd);
+}
+
+static void test_moved_in_use(void **state)
+{
+    struct files *f = *state;
+    struct bench *b = f->b;
+    backlog(f, 1000, 10);
+    b->fake.answer = answer_by_key;
+    for (unsigned k = 0; k < 10; k++)
+        b->fake.key_answer[k] = k == 3 ? SEND_RETRY : SEND_OK;
+    run_for(b, 60000);
+    assert_int_equal(queued(b), 100);
+    (void)each_file(f, without_third_line);
+    size_t before = b->fake.n_sent;
+    b->fake.key_answer[3] = SEND_OK;
+    run_for(b, 120000);
+    for (size_t i = before; i < b->fake.n_sent; i++)
+        assert_int_equal(b->fake.sent[i].key, 3); /* the others were delivered */
+    assert_true(lost(b) > 0);
+    all_well(f, (unsigned)(1000 - lost(b)));
+}
+
 /* --- disks -------------------------------------------------------------------------------------------------------- */
 
 static void test_cannot_write(void **state)
@@ -727,6 +764,7 @@ int main(void)
         WITH_FILES(test_removed_in_use), WITH_FILES(test_cannot_write),  WITH_FILES(test_reserve),
         WITH_FILES(test_left_behind),    WITH_FILES(test_taken_in),      WITH_FILES(test_all_given_up),
         WITH_FILES(test_huge_line),      WITH_FILES(test_many_given_up), WITH_FILES(test_folder_made_again),
+        WITH_FILES(test_moved_in_use),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
