@@ -126,13 +126,32 @@ bool sender_settled(struct sender *s)
     return ok;
 }
 
-/* Moves as much of what was resolved into the removal as one write may hold. */
+/* What an event adds to the write, at most: its own row or that of its segment, which names the file, as does the row that
+ * takes its place; and its dead letter. */
+static size_t bytes_of(const struct resolved *r, const struct segment *before)
+{
+    bool other = r->segment && r->segment != before;
+    return 64 + r->dead_n + (other ? 2 * strlen(r->segment->path) + 512 : 0);
+}
+
+/* How much of what was resolved one write may hold. */
+static size_t fitting(const struct sender *s, size_t *bytes)
+{
+    size_t n = 0;
+    *bytes = 0;
+    for (const struct segment *before = NULL; n < s->n_out && n < REMOVE_ROWS; before = s->out[n++].segment) {
+        size_t more = bytes_of(&s->out[n], before);
+        if (n > 0 && *bytes + more > REMOVE_BYTES)
+            break;
+        *bytes += more;
+    }
+    return n;
+}
+
 static void fill_removal(struct sender *s)
 {
     struct removal *r = &s->removal;
-    size_t n = 0, bytes = 0;
-    while (n < s->n_out && n < REMOVE_ROWS && (n == 0 || bytes + s->out[n].dead_n < REMOVE_BYTES))
-        bytes += 64 + s->out[n++].dead_n;
+    size_t bytes, n = fitting(s, &bytes);
     if (r->cap < n) {
         r->cap = n;
         r->v = x_realloc(r->v, n * sizeof(*r->v));

@@ -10,7 +10,8 @@
 #include "base/log.h"
 #include "event/sender.h"
 
-#define CLEAN_AT 8 /* files removed with one sync */
+#define CLEAN_AT   8  /* files removed with one sync, at least where there are more to come */
+#define CLEAN_MOST 64 /* their names fit in one write, however long they are */
 
 static bool is_done(const struct segment *g, uint32_t n)
 {
@@ -369,7 +370,10 @@ bool segments_clean(struct sender *s, bool all)
     if (s->n_spent < (all ? 1 : CLEAN_AT))
         return true;
     sender_on_disk(s, true);
-    bool ok = sender_settled(s) && clean(s->kv, s->label, s->number, s->spent, s->n_spent);
+    bool ok = sender_settled(s);
+    for (size_t i = 0; ok && i < s->n_spent; i += CLEAN_MOST)
+        ok = clean(s->kv, s->label, s->number, s->spent + i,
+                   s->n_spent - i < CLEAN_MOST ? s->n_spent - i : CLEAN_MOST);
     sender_on_disk(s, false);
     if (!ok)
         return false;

@@ -638,6 +638,55 @@ static void test_moved_in_use(void **state)
     all_well(f, (unsigned)(1000 - lost(b)));
 }
 
+/* The row of each names its file; of many at once more than fits in one write. */
+static void make_long(struct files *f, char path[4000], bool make)
+{
+    char *slash = path + snprintf(path, 4000, "%s", f->dir);
+    for (int i = 0; i < 14; i++) {
+        slash += snprintf(slash, 260, "/%0248d", i);
+        if (make)
+            assert_int_equal(mkdir(path, 0700), 0);
+    }
+    for (; !make && slash > path + strlen(f->dir); *slash = 0) {
+        assert_int_equal(rmdir(path), 0);
+        slash = strrchr(path, '/');
+    }
+}
+
+static void test_long_names(void **state)
+{
+    struct files *f = *state;
+    struct bench *b = f->b;
+    char path[4000];
+    make_long(f, path, true);
+    b->conf.queue_dir = path;
+    backlog(f, 4000, 10);
+    b->fake.answer = answer_by_key;
+    for (unsigned k = 0; k < 10; k++)
+        b->fake.key_answer[k] = k == 3 ? SEND_RETRY : SEND_OK;
+    run_for(b, 60000);
+    assert_int_equal(queued(b), 400);
+    (void)snprintf(f->folder, sizeof(f->folder), "%s", "/");
+    char *folder = malloc(5000);
+    (void)snprintf(folder, 5000, "%s/belfry-fake-t", path);
+    DIR *d = opendir(folder);
+    for (struct dirent *x; (x = readdir(d));)
+        if (x->d_name[0] != '.')
+            assert_int_equal(unlinkat(dirfd(d), x->d_name, 0), 0);
+    (void)closedir(d);
+    b->fake.key_answer[3] = SEND_OK;
+    run_for(b, 120000);
+    assert_true(lost(b) > 300);
+    assert_int_equal(queued(b), 0);
+    assert_int_equal(in_files(b), 0);
+    assert_int_equal(named_files(b), 0);
+    assert_int_equal(rmdir(folder), 0);
+    free(folder);
+    make_long(f, path, false);
+    (void)snprintf(f->folder, sizeof(f->folder), "%s/belfry-fake-t", f->dir);
+    b->conf.queue_dir = f->dir;
+}
+
 /* --- disks -------------------------------------------------------------------------------------------------------- */
 
 static void test_cannot_write(void **state)
@@ -764,7 +813,7 @@ int main(void)
         WITH_FILES(test_removed_in_use), WITH_FILES(test_cannot_write),  WITH_FILES(test_reserve),
         WITH_FILES(test_left_behind),    WITH_FILES(test_taken_in),      WITH_FILES(test_all_given_up),
         WITH_FILES(test_huge_line),      WITH_FILES(test_many_given_up), WITH_FILES(test_folder_made_again),
-        WITH_FILES(test_moved_in_use),
+        WITH_FILES(test_moved_in_use),   WITH_FILES(test_long_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
