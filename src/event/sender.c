@@ -266,10 +266,9 @@ static int64_t work_step(struct sender *s, int64_t now_ms)
         return s->retry_at_ms;
     bool unread = !waits && !queue_fill(s, &e);
     if (unread)
-        log_error(s->label,
-                  "queued events cannot be read, and none behind them is sent: %s. Stop the server and run "
-                  "'belfry check --salvage': see docs/repair.md",
-                  e.text);
+        log_error(s->label, "queued events cannot be read, and none behind them is sent: %s%s", e.text,
+                  s->unread_file ? ""
+                                 : ". Stop the server and run 'belfry check --salvage': see docs/repair.md");
     if (clock_mono_ms() >= atomic_load(&s->stop_ms)) /* reading took so long that the time is over */
         return now_ms;
     if (s->unread && !waits && !unread && !s->send_failed &&

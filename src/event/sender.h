@@ -181,9 +181,10 @@ struct sender {
     size_t turn;      /* where the next batch begins while nothing goes through: lanes, then the window */
     int64_t retry_at_ms, last_work_ms;
     uint64_t scan_next, cursor, oks, rng;
-    bool backlog; /* more rows were there than fitted */
-    bool unread;  /* it is offline because queued events could not be read */
-    bool thin;    /* the last batch was not full */
+    bool backlog;     /* more rows were there than fitted */
+    bool unread;      /* it is offline because queued events could not be read */
+    bool unread_file; /* which are in a file of its queue_dir, and not in the rows: a salvage is of no use */
+    bool thin;        /* the last batch was not full */
     struct queued window[WINDOW_EVENTS];
     size_t n_window, window_bytes;
     size_t holes;       /* places of the window that are resolved or parked */

@@ -275,6 +275,7 @@ bool queue_fill(struct sender *s, struct err *e)
             readable = take_row(s, scan, seq, value, e);
     }
     bool ok = s->backlog || (readable && !kv_scan_failed(scan, e));
+    s->unread_file = !readable;
     if (!ok)
         s->backlog = true; /* look again when the back-off is over */
     kv_scan_close(scan);

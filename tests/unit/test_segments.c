@@ -451,6 +451,22 @@ static void test_damage(void **state)
     }
 }
 
+/* What the log says meanwhile, malloc'd. */
+static char *said_while_it_runs(struct bench *b, int64_t ms)
+{
+    FILE *t = tmpfile();
+    int before = dup(STDERR_FILENO);
+    assert_true(t && before >= 0 && dup2(fileno(t), STDERR_FILENO) >= 0);
+    run_for(b, ms);
+    assert_true(dup2(before, STDERR_FILENO) >= 0);
+    (void)close(before);
+    char *text = calloc(1, 1u << 20);
+    rewind(t);
+    assert_true(fread(text, 1, (1u << 20) - 1, t) > 0);
+    (void)fclose(t);
+    return text;
+}
+
 /* A folder that is away is a disk that is away: the target waits for it. */
 static void test_folder_away(void **state)
 {
@@ -461,7 +477,10 @@ static void test_folder_away(void **state)
     backlog(f, 1000, 9);
     restart(f);
     assert_int_equal(rename(f->folder, away), 0);
-    run_for(b, 120000);
+    char *text = said_while_it_runs(b, 120000);
+    assert_non_null(strstr(text, "is its disk mounted?"));
+    assert_null(strstr(text, "salvage")); /* which is of no use there */
+    free(text);
     assert_int_equal(b->fake.n_sent, 0);
     assert_int_equal(b->s->status, TARGET_OFFLINE);
     assert_non_null(strstr(b->s->reason, "mounted"));
