@@ -324,6 +324,7 @@ void queue_release(struct sender *s);
 /* Takes an event in that is in a segment. */
 void queue_take(struct sender *s, uint64_t seq, struct str value, struct segment *segment, uint32_t n);
 bool queued_load(struct queued *q, uint64_t seq, struct str value);
+bool queued_same_key(const struct queued *a, const struct queued *b);
 /* False, and n_out as before, when there is no place for it. */
 struct resolved *queue_resolved(struct sender *s);
 

@@ -18,7 +18,7 @@ static uint64_t key_hash(struct str bucket, struct str key)
     return h;
 }
 
-static bool same_key(const struct queued *a, const struct queued *b)
+bool queued_same_key(const struct queued *a, const struct queued *b)
 {
     return a->key_hash == b->key_hash && str_eq(a->row.key, b->row.key) &&
            str_eq(a->row.bucket, b->row.bucket);
@@ -98,7 +98,7 @@ struct lane *queue_park(struct sender *s, const struct queued *q)
     char *last = NULL;
     for (size_t i = 0; i < s->n_window; i++) {
         struct queued *w = &s->window[i];
-        if (!w->bytes || !same_key(w, &key))
+        if (!w->bytes || !queued_same_key(w, &key))
             continue;
         lane_push(s, l, w->seq);
         s->window_bytes -= w->size;
@@ -303,7 +303,7 @@ static bool key_in_batch(const struct sender *s, size_t n, const struct picked_k
     if (!(keys->bits[slot / 64] >> slot % 64 & 1))
         return false;
     for (size_t i = 0; i < n; i++)
-        if (same_key(s->batch[i].event, q))
+        if (queued_same_key(s->batch[i].event, q))
             return true;
     return false;
 }
@@ -356,7 +356,7 @@ static size_t pick_lanes(struct sender *s, int64_t now_ms, size_t max, struct pi
 static bool is_behind(const struct sender *s, size_t at)
 {
     for (size_t i = 0; i < at; i++)
-        if (s->window[i].bytes && same_key(&s->window[i], &s->window[at]))
+        if (s->window[i].bytes && queued_same_key(&s->window[i], &s->window[at]))
             return true;
     return false;
 }

@@ -11,18 +11,19 @@ struct outcome {
     size_t ok, retry, reject, fresh; /* fresh: not from a lane */
 };
 
-/* Where several events of a key ride in one batch, those behind one that failed have to be sent again after it. */
+/* Where several events of a key ride in one batch, those behind one that stays have to be sent again after it. A refused one
+ * stays, too, where there is no room for one more dead letter. */
 static void keep_order(struct sender *s, size_t n)
 {
+    int64_t room = s->dead_limit - atomic_load(&s->dead);
     if (s->type->one_per_key)
         return;
-    for (size_t i = 1; i < n; i++) {
-        for (size_t j = 0; j < i && s->results[i] != SEND_RETRY; j++) {
-            const struct queued *a = s->batch[i].event, *b = s->batch[j].event;
-            if (s->results[j] == SEND_RETRY && a->key_hash == b->key_hash && str_eq(a->row.key, b->row.key) &&
-                str_eq(a->row.bucket, b->row.bucket))
-                s->results[i] = SEND_RETRY;
-        }
+    for (size_t i = 0; i < n; i++) {
+        const struct queued *a = s->batch[i].event;
+        bool stays = s->results[i] == SEND_RETRY || (s->results[i] == SEND_REJECT && room-- <= 0);
+        for (size_t j = i + 1; j < n && stays; j++)
+            if (queued_same_key(a, s->batch[j].event))
+                s->results[j] = SEND_RETRY;
     }
 }
 
