@@ -25,8 +25,7 @@ void remove_dir(const char *dir)
 
 void make_dir(char *dir, size_t size)
 {
-    const char *tmp = getenv("TMPDIR");
-    snprintf(dir, size, "%.30s/store-XXXXXX", tmp ? tmp : "/tmp");
+    snprintf(dir, size, "%.30s/store-XXXXXX", temp_dir());
     assert_non_null(mkdtemp(dir));
 }
 

@@ -84,7 +84,7 @@ static int setup(void **state)
     void *b;
     (void)bench_setup(&b);
     d->b = b;
-    (void)snprintf(d->root, sizeof(d->root), "/tmp/belfry-queue-XXXXXX");
+    (void)snprintf(d->root, sizeof(d->root), "%.30s/belfry-queue-XXXXXX", temp_dir());
     assert_non_null(mkdtemp(d->root));
     (void)snprintf(d->queue, sizeof(d->queue), "%s/deep/queue", d->root);
     (void)snprintf(d->folder, sizeof(d->folder), "%s/minio-fake-t", d->queue);

@@ -60,7 +60,7 @@ static int setup(void **state)
 {
     char path[256];
     (void)state;
-    (void)snprintf(dir, sizeof dir, "/tmp/belfry-tls-XXXXXX");
+    (void)snprintf(dir, sizeof dir, "%.30s/belfry-tls-XXXXXX", temp_dir());
     assert_non_null(mkdtemp(dir));
     make_cert("", "one.test");
     path_in(path, "", "two");

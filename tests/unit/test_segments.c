@@ -149,7 +149,7 @@ static int setup(void **state)
     void *b;
     (void)bench_setup(&b);
     f->b = b;
-    (void)snprintf(f->dir, sizeof(f->dir), "/tmp/belfry-segments-XXXXXX");
+    (void)snprintf(f->dir, sizeof(f->dir), "%.30s/belfry-segments-XXXXXX", temp_dir());
     assert_non_null(mkdtemp(f->dir));
     (void)snprintf(f->folder, sizeof(f->folder), "%s/belfry-fake-t", f->dir);
     f->b->conf.queue_dir = f->dir;

@@ -119,7 +119,7 @@ static void test_order(void **state)
 
 int main(void)
 {
-    (void)snprintf(dir, sizeof(dir), "/tmp/belfry-segments-XXXXXX");
+    (void)snprintf(dir, sizeof(dir), "%.30s/belfry-segments-XXXXXX", temp_dir());
     if (!mkdtemp(dir))
         return 1;
     (void)snprintf(folder, sizeof(folder), "%s/belfry-fake-t", dir);

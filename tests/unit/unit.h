@@ -9,9 +9,17 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
+
+/* Where tests make folders: %.30s of it, for some paths are short. */
+static inline const char *temp_dir(void)
+{
+    const char *dir = getenv("TMPDIR");
+    return dir ? dir : "/tmp";
+}
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
