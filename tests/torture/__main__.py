@@ -70,11 +70,15 @@ class Run:
         os.replace(self.state_path + ".new", self.state_path)
 
     def seconds(self):
-        """Row -> its seconds: what has a fixed course takes that, the others share the rest."""
-        fixed = {r.name: float(r.once) for r in self.chosen if r.once}
-        rest = max(0.0, self.args.minutes * 60 - sum(fixed.values()))
-        shares = sum(r.share for r in self.chosen if not r.once) or 1.0
-        return {r.name: fixed.get(r.name) or max(r.least, rest * r.share / shares) for r in self.chosen}
+        """Row -> its seconds: what has a fixed course takes that, the others share the rest, each at least its least."""
+        seconds = {r.name: float(r.once) for r in self.chosen if r.once}
+        while len(seconds) < len(self.chosen):
+            left = [r for r in self.chosen if r.name not in seconds]
+            each = max(0.0, self.args.minutes * 60 - sum(seconds.values())) / (sum(r.share for r in left) or 1.0)
+            # Who would get less than the least takes that from all others.
+            least = {r.name: float(r.least) for r in left if r.least >= each * r.share}
+            seconds.update(least or {r.name: each * r.share for r in left})
+        return seconds
 
     def row(self, row, seconds, binary, again=None, mutant=None):
         """One row. again: one round of it; mutant: the safeguard that the binary lacks; neither is kept."""
@@ -165,7 +169,7 @@ class Run:
 
 
 def choose(args):
-    found = all_rows()
+    found = [r for r in all_rows() if r.timed == (args.only == "timed") or not args.only]
     if not args.rows:
         return [r for r in found if r.short or not args.short]
     names = {r.name: r for r in found}
@@ -181,6 +185,7 @@ def parse():
     p.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     p.add_argument("--rows", nargs="*", default=[])
     p.add_argument("--short", action="store_true", help="only the rows of the form inside make test")
+    p.add_argument("--only", choices=("timed", "untimed"), help="rows that judge how long something takes, or the others")
     p.add_argument("--list", action="store_true", help="rows, and what is expected of each")
     p.add_argument("--again", metavar="NAME:N", help="one round of one row again")
     p.add_argument("--mutate", nargs="*", default=[], metavar="NAME", help="leave safeguards out; all: each of them")
