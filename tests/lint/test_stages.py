@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The runner behind `make test`, with stages of its own: what runs behind stands still while something is measured, what
-lacks its needs is not run, and nothing is left when a command takes too long."""
+"""The runner behind `make test`, with stages of its own: what runs behind stands still while something is measured and
+no test runs beside it, what lacks its needs is not run, and nothing is left when a command takes too long."""
 import contextlib
 import importlib.machinery
 import importlib.util
@@ -63,23 +63,43 @@ def main():
                 left = int(f.read())
             wait_for(lambda: not os.path.exists(f'/proc/{left}/cmdline') or not open(f'/proc/{left}/cmdline').read())
 
+        def beside(s):
+            s.check('mktemp', '-d')
+            with open(s.log_path, encoding='ascii') as f:
+                seen['in-memory'] = not m.SCRATCH or f.read().split()[-1].startswith(m.SCRATCH + '/')
+            wait_for(lambda: 'meanwhile' in seen)
+            time.sleep(0.3)  # longer than `alone` takes to begin when it does not wait
+            seen['beside'] = True
+
+        def meanwhile(s):
+            wait_for(lambda: 'in-memory' in seen)
+            s.check('true')
+            seen['meanwhile'] = True
+
+        def alone(s):
+            seen['alone'] = 'beside' in seen
+            s.check('true')
+
         def never(s):
             seen['never'] = True
 
-        m.BEHIND = {'behind', 'never-behind'}
-        m.STAGES = [('behind', behind, [], False), ('measures', measures, [], False), ('goes-on', goes_on, [], False),
+        m.BEHIND, m.BESIDE, m.ALONE = {'behind', 'never-behind'}, {'beside'}, {'alone'}
+        m.STAGES = [('beside', beside, ['behind'], False), ('behind', behind, [], False), ('measures', measures, [], False), ('goes-on', goes_on, [], False),
                     ('hangs', hangs, [], False), ('never-behind', never, ['hangs'], False),
                     ('never', never, ['never-behind'], False), ('raises', lambda s: 1 / 0, [], False),
-                    ('needs-behind', lambda s: s.check('true'), ['behind'], False)]
+                    ('needs-behind', lambda s: s.check('true'), ['behind'], False), ('meanwhile', meanwhile, [], False),
+                    ('alone', alone, [], False)]
         out, sys.argv = io.StringIO(), ['test']
         with contextlib.redirect_stdout(out):
             code = m.main()
         lines = out.getvalue().splitlines()
-        assert code == 1 and lines[-1] == '4 passed, 4 failed', lines
-        assert seen == {'still': True}, seen
+        assert code == 1 and lines[-1] == '7 passed, 4 failed', lines
+        assert seen == {'still': True, 'in-memory': True, 'meanwhile': True, 'beside': True, 'alone': True}, seen
+        assert not m.SCRATCH or not os.path.exists(m.SCRATCH)
         ended = {line.split()[1]: line.split()[0] for line in lines if line[:4].strip() in ('ok', 'FAIL', '--')}
         assert ended == {'behind': 'ok', 'measures': 'ok', 'goes-on': 'ok', 'hangs': 'FAIL', 'never-behind': '--',
-                         'never': '--', 'raises': 'FAIL', 'needs-behind': 'ok'}, ended
+                         'never': '--', 'raises': 'FAIL', 'needs-behind': 'ok', 'beside': 'ok', 'meanwhile': 'ok',
+                         'alone': 'ok'}, ended
 
 
 if __name__ == '__main__':
