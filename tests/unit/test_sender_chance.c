@@ -274,7 +274,7 @@ static void one_run(const struct target_type *form, bool segments, unsigned seed
     r.b = m->b = b;
     bench_stop(r.b);
     r.b->type = form;
-    (void)snprintf(r.dir, sizeof(r.dir), "/tmp/belfry-chance-XXXXXX");
+    (void)snprintf(r.dir, sizeof(r.dir), "%.30s/belfry-chance-XXXXXX", temp_dir());
     assert_non_null(mkdtemp(r.dir));
     (void)snprintf(r.folder, sizeof(r.folder), "%s/belfry-fake-t", r.dir);
     if (segments)
