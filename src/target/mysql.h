@@ -53,9 +53,13 @@ void mysql_insert_end(struct buf *b, const struct mysql_shape *shape);
 void mysql_remove_begin(struct buf *b, const struct mysql_shape *shape);
 void mysql_remove_values(struct buf *b, const struct mysql_shape *shape, const struct event_ref *ev);
 void mysql_remove_end(struct buf *b);
+/* The two values of an event that is written, as they are: where arrays are sent. Returns where in b the second begins. */
+size_t mysql_insert_cells(struct buf *b, const struct mysql_shape *shape, const struct event_ref *ev);
 /* As a string within quotes is written, while sql_mode has no NO_BACKSLASH_ESCAPES. */
 void mysql_escape(struct buf *b, struct str s);
 
+/* Does it say that the server takes no arrays of values as it is set? The same rows as a text may go in. */
+bool mysql_refuses_arrays(const char *number);
 enum sql_verdict mysql_judge(const char *number);
 /* What an error means, with what to do about it. */
 void mysql_explain(const struct sql_names *names, const char *number, struct str text, char *why,

@@ -16,6 +16,7 @@
 /* What the server gives up after, before we do: else each retry would leave a session behind that waits for a lock. */
 #define MYSQL_STATEMENT_S 25
 #define MYSQL_LOCK_S      20
+#define MYSQL_COLUMNS     2 /* that are written */
 
 struct mysql_target {
     const struct mysql_conf *conf;
@@ -31,6 +32,11 @@ struct mysql_target {
     bool existed;                  /* the table was there before */
     _Atomic int64_t hasten_ms;
     struct buf statement;
+    /* MariaDB takes the rows that are written as arrays of values, without a text to be read */
+    bool arrays, arrays_refused; /* by the one that this connection leads to */
+    MYSQL_STMT *put;             /* prepared on this connection; NULL: not yet */
+    char *cell[MYSQL_COLUMNS][SQL_MAX_BATCH];
+    unsigned long cell_n[MYSQL_COLUMNS][SQL_MAX_BATCH];
     struct sql_batch batch; /* the one at hand */
 };
 
@@ -58,6 +64,9 @@ void mysql_hang_up(MYSQL *m);
  * where the server refuses it; else err, and the connection is closed. */
 bool mysql_run(struct mysql_target *t, struct str sql, const struct patience *p, uint64_t *rows,
                uint64_t *first, struct sql_error *error, struct err *e);
+/* The first n rows of t->cell, as one statement that is prepared where it was not yet. Answers as mysql_run does. */
+bool mysql_put_rows(struct mysql_target *t, unsigned n, const struct patience *p, struct sql_error *error,
+                    struct err *e);
 /* Before a batch: the connection must still be there, and silent. */
 bool mysql_quiet(struct mysql_target *t, struct err *e);
 

@@ -54,6 +54,9 @@ void mysql_target_disconnect(void *arg)
     struct mysql_target *t = arg;
     mysql_hang_up(t->m);
     t->m = NULL;
+    if (t->put)
+        (void)mysql_stmt_close(t->put); /* says nothing to a server any more */
+    t->put = NULL;
 }
 
 void mysql_target_close(void *arg)
@@ -105,12 +108,21 @@ static bool get_ready(struct mysql_target *t, const struct patience *p, struct e
     return false;
 }
 
+static bool takes_arrays(MYSQL *m)
+{
+    unsigned long capabilities = 0;
+    return mariadb_get_infov(m, MARIADB_CONNECTION_EXTENDED_SERVER_CAPABILITIES, &capabilities) == 0 &&
+           (capabilities & MARIADB_CLIENT_STMT_BULK_OPERATIONS >> 32) != 0;
+}
+
 bool mysql_target_connect(void *arg, int64_t deadline_ms, struct err *e)
 {
     struct mysql_target *t = arg;
     struct patience p = mysql_patience(t, deadline_ms, MYSQL_CONNECT_MS);
     mysql_target_disconnect(t);
     t->m = mysql_login(t, &p, e);
+    t->arrays = t->m && takes_arrays(t->m);
+    t->arrays_refused = false;
     if (t->m && get_ready(t, &p, e))
         return true;
     mysql_target_disconnect(t);

@@ -68,18 +68,18 @@ void mysql_create(struct buf *b, const struct mysql_shape *shape, bool primary)
 
 void mysql_escape(struct buf *b, struct str s)
 {
-    static const char special[] = "\\'\"\n\r\x1a", names[] = "\\'\"nrZ";
-    size_t begin = 0;
+    static const char names[256] = {
+        [0] = '0', ['\n'] = 'n', ['\r'] = 'r', [0x1a] = 'Z', ['"'] = '"', ['\''] = '\'', ['\\'] = '\\'};
+    char *out = buf_reserve(b, 2 * s.n), *begin = out;
+    if (!out)
+        return;
     for (size_t i = 0; i < s.n; i++) {
-        const char *at = s.p[i] ? strchr(special, s.p[i]) : NULL;
-        if (!at && s.p[i])
-            continue;
-        buf_str(b, str_n(s.p + begin, i - begin));
-        buf_char(b, '\\');
-        buf_char(b, at ? names[at - special] : '0');
-        begin = i + 1;
+        char name = names[(unsigned char)s.p[i]];
+        if (name)
+            *out++ = '\\';
+        *out++ = name ? name : s.p[i];
     }
-    buf_str(b, str_from(s, begin));
+    b->len += (size_t)(out - begin);
 }
 
 static void put_key(struct buf *b, const struct event_ref *ev)
@@ -92,13 +92,24 @@ static void put_key(struct buf *b, const struct event_ref *ev)
 }
 
 /* 2026-02-01T10:20:30.123Z is 2026-02-01 10:20:30.123 there; what is none is left for the server to refuse. */
+#define TIME_MAX 64
+static struct str time_cell(struct str time, char text[TIME_MAX])
+{
+    time = str_head(time, TIME_MAX);
+    if (time.n > 0 && time.p[time.n - 1] == 'Z')
+        time.n--;
+    if (time.n > 0)
+        memcpy(text, time.p, time.n);
+    if (time.n > 10 && text[10] == 'T')
+        text[10] = ' ';
+    return str_n(text, time.n);
+}
+
 static void put_time(struct buf *b, struct str time)
 {
+    char text[TIME_MAX];
     buf_char(b, '\'');
-    time = str_head(time, 64);
-    for (size_t i = 0; i < time.n; i++)
-        if (!(time.p[i] == 'Z' && i + 1 == time.n))
-            mysql_escape(b, time.p[i] == 'T' && i == 10 ? STR(" ") : str_n(time.p + i, 1));
+    mysql_escape(b, time_cell(time, text));
     buf_char(b, '\'');
 }
 
@@ -120,6 +131,18 @@ void mysql_insert_values(struct buf *b, const struct mysql_shape *shape, const s
     buf_puts(b, ",'{\"Records\":[");
     mysql_escape(b, ev->record);
     buf_puts(b, "]}')");
+}
+
+size_t mysql_insert_cells(struct buf *b, const struct mysql_shape *shape, const struct event_ref *ev)
+{
+    char text[TIME_MAX];
+    if (shape->format == FORMAT_ACCESS)
+        buf_str(b, time_cell(ev->event_time, text));
+    else
+        plan_key(b, ev);
+    size_t second = b->len;
+    plan_records(b, ev);
+    return second;
 }
 
 void mysql_insert_end(struct buf *b, const struct mysql_shape *shape)
@@ -171,6 +194,18 @@ static const struct {
     {"1452", SQL_ROW},                          /* what it refers to may come to be there */
     {"1644", SQL_ROW},                          /* a trigger says so, and why only its author knows */
 };
+
+bool mysql_refuses_arrays(const char *number)
+{
+    static const char *const numbers[] = {"4033",  /* binlog_format = STATEMENT */
+                                          "1461",  /* max_prepared_stmt_count */
+                                          "1295",  /* it cannot be prepared */
+                                          "1047"}; /* a proxy that does not know the command */
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+        if (strcmp(number, numbers[i]) == 0)
+            return true;
+    return false;
+}
 
 enum sql_verdict mysql_judge(const char *number)
 {

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "target/mysql_impl.h"
 
@@ -20,20 +21,20 @@ static bool lost(struct mysql_target *t, const char *what, struct sql_error *err
 }
 
 /* An error of the statement at hand: the server's, or the library's about the connection. */
-static bool failed(struct mysql_target *t, struct sql_error *error, struct err *e)
+static bool failed(struct mysql_target *t, unsigned number, const char *said, struct sql_error *error,
+                   struct err *e)
 {
     char text[160], what[200];
-    unsigned number = mysql_errno(t->m);
     if (number == CR_MALFORMED_PACKET || number == 0)
         return lost(t, " does not answer as MySQL does", error, e);
     if (number >= CR_MIN_ERROR && number <= CR_MYSQL_LAST_ERROR) {
-        sql_shown(str_c(mysql_error(t->m)), t->names.secret, text, sizeof(text));
+        sql_shown(str_c(said), t->names.secret, text, sizeof(text));
         (void)snprintf(what, sizeof(what), ": the connection was lost: %s", text);
         return lost(t, what, error, e);
     }
     *error = (struct sql_error){.at = SQL_WHOLE};
     (void)snprintf(error->code, sizeof(error->code), "%u", number);
-    (void)snprintf(error->text, sizeof(error->text), "%s", mysql_error(t->m));
+    (void)snprintf(error->text, sizeof(error->text), "%s", said);
     return false;
 }
 
@@ -45,6 +46,8 @@ static bool wait_for(const struct mysql_target *t, int status, const struct pati
                 (status & MYSQL_WAIT_EXCEPT ? POLLPRI : 0));
     return patience_poll(p, mysql_get_socket(t->m), events);
 }
+
+static const char late[] = ": no answer in time";
 
 #define READY(status) ((status) & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE | MYSQL_WAIT_EXCEPT))
 
@@ -61,7 +64,6 @@ static void look_at(MYSQL_RES *result, uint64_t *rows, uint64_t *first)
 bool mysql_run(struct mysql_target *t, struct str sql, const struct patience *p, uint64_t *rows,
                uint64_t *first, struct sql_error *error, struct err *e)
 {
-    static const char late[] = ": no answer in time";
     int failure = 0;
     MYSQL_RES *result = NULL;
     *error = (struct sql_error){0};
@@ -70,16 +72,87 @@ bool mysql_run(struct mysql_target *t, struct str sql, const struct patience *p,
         if (!wait_for(t, status, p))
             return lost(t, late, error, e);
     if (failure)
-        return failed(t, error, e);
+        return failed(t, mysql_errno(t->m), mysql_error(t->m), error, e);
     for (int status = mysql_store_result_start(&result, t->m); status != 0;
          status = mysql_store_result_cont(&result, t->m, READY(status)))
         if (!wait_for(t, status, p))
             return lost(t, late, error, e);
     if (!result && mysql_errno(t->m))
-        return failed(t, error, e);
+        return failed(t, mysql_errno(t->m), mysql_error(t->m), error, e);
     bool odd = (!result && mysql_field_count(t->m) > 0) || mysql_more_results(t->m);
     look_at(result, rows, first);
     return !odd || lost(t, " does not answer as MySQL does", error, e);
+}
+
+/* --- arrays ------------------------------------------------------------------------------------------------------- */
+
+/* As wait_for; when the time is over, everything that the library still tries fails, so that it frees what it has made for a
+ * statement. `going` is false from then on. */
+static void go_on(const struct mysql_target *t, int status, const struct patience *p, bool *going)
+{
+    if (!*going || wait_for(t, status, p))
+        return;
+    *going = false;
+    (void)shutdown(mysql_get_socket(t->m), SHUT_RDWR);
+}
+
+static bool stmt_failed(struct mysql_target *t, struct sql_error *error, struct err *e)
+{
+    return failed(t, mysql_stmt_errno(t->put), mysql_stmt_error(t->put), error, e);
+}
+
+static bool prepare(struct mysql_target *t, const struct patience *p, struct sql_error *error, struct err *e)
+{
+    bool going = true;
+    int failure = 0;
+    struct buf *b = &t->statement;
+    buf_reset(b);
+    mysql_insert_begin(b, &t->shape);
+    buf_puts(b, "(?,?)");
+    mysql_insert_end(b, &t->shape);
+    BUG_ON(b->failed);
+    t->put = mysql_stmt_init(t->m);
+    BUG_ON(!t->put); /* only without memory */
+    for (int status = mysql_stmt_prepare_start(&failure, t->put, b->p, b->len); status != 0;
+         status = mysql_stmt_prepare_cont(&failure, t->put, READY(status)))
+        go_on(t, status, p, &going);
+    if (!going)
+        return lost(t, late, error, e);
+    if (!failure)
+        return mysql_stmt_param_count(t->put) == MYSQL_COLUMNS ||
+               lost(t, " does not answer as MySQL does", error, e);
+    (void)stmt_failed(t, error, e);
+    if (t->put) /* nothing is prepared: there is nothing to tell the server */
+        (void)mysql_stmt_close(t->put);
+    t->put = NULL;
+    return false;
+}
+
+bool mysql_put_rows(struct mysql_target *t, unsigned n, const struct patience *p, struct sql_error *error,
+                    struct err *e)
+{
+    bool going = true;
+    int failure = 0;
+    *error = (struct sql_error){0};
+    if (!t->put && !prepare(t, p, error, e))
+        return false;
+    MYSQL_BIND bind[MYSQL_COLUMNS] = {{0}};
+    for (unsigned i = 0; i < MYSQL_COLUMNS; i++) {
+        bind[i].buffer_type = MYSQL_TYPE_STRING;
+        bind[i].buffer = (void *)t->cell[i];
+        bind[i].length = t->cell_n[i];
+    }
+    if (mysql_stmt_attr_set(t->put, STMT_ATTR_ARRAY_SIZE, &n) || mysql_stmt_bind_param(t->put, bind))
+        return stmt_failed(t, error, e);
+    for (int status = mysql_stmt_execute_start(&failure, t->put); status != 0;
+         status = mysql_stmt_execute_cont(&failure, t->put, READY(status)))
+        go_on(t, status, p, &going);
+    if (!going)
+        return lost(t, late, error, e);
+    if (failure)
+        return stmt_failed(t, error, e);
+    return (mysql_stmt_field_count(t->put) == 0 && !mysql_more_results(t->m)) ||
+           lost(t, " does not answer as MySQL does", error, e);
 }
 
 bool mysql_quiet(struct mysql_target *t, struct err *e)

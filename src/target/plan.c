@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#define SLOTS (4 * PLAN_MAX_BATCH) /* a power of two */
+#define SLOTS (4 * PLAN_MOST) /* a power of two */
 
 static size_t slot_of(const struct event_ref *ev)
 {
@@ -21,7 +21,7 @@ static size_t slot_of(const struct event_ref *ev)
 void plan_batch(const struct event_ref *ev, size_t n, enum plan_format format, struct plan_step *steps)
 {
     uint16_t slots[SLOTS] = {0}; /* index + 1 of the last event of a key */
-    BUG_ON(n > PLAN_MAX_BATCH);
+    BUG_ON(n > PLAN_MOST);
     for (size_t i = n; i-- > 0;) {
         if (ev[i].record.n > PLAN_EVENT_MAX) {
             steps[i].part = PLAN_TOO_BIG;

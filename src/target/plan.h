@@ -21,9 +21,10 @@ struct plan_step {
     enum plan_part part;
     unsigned last; /* PLAN_BEHIND: the event that it shares the outcome of */
 };
-#define PLAN_MAX_BATCH 256
+#define PLAN_MAX_BATCH 256  /* of the kinds that have no bound of their own */
+#define PLAN_MOST      1024 /* events of a plan */
 #define PLAN_EVENT_MAX (1u << 20)
-/* Fills steps[0..n), n up to PLAN_MAX_BATCH. In format access every event is sent, in namespace the last one of each key. */
+/* Fills steps[0..n), n up to PLAN_MOST. In format access every event is sent, in namespace the last one of each key. */
 void plan_batch(const struct event_ref *ev, size_t n, enum plan_format format, struct plan_step *steps);
 
 /* After the batch: the outcomes that follow from others; and the reasons, ev[i].why and err, of all that are not OK and have
@@ -31,8 +32,9 @@ void plan_batch(const struct event_ref *ev, size_t n, enum plan_format format, s
 void plan_finish(const struct event_ref *ev, size_t n, const struct plan_step *steps, enum send_result *out,
                  const char *why, struct err *e);
 
-/* Appends "bucket/key", raw; and {"Records":[record]}. */
+/* Appends "bucket/key", raw; and {"Records":[record]}, which is PLAN_RECORDS bytes longer than the record. */
 void plan_key(struct buf *b, const struct event_ref *ev);
 void plan_records(struct buf *b, const struct event_ref *ev);
+#define PLAN_RECORDS (sizeof("{\"Records\":[]}") - 1)
 
 #endif

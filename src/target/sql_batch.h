@@ -8,6 +8,8 @@
 #include "target/dial.h"
 #include "target/plan.h"
 
+/* The more, the less each of them waits for the server's disk; fewer than one removal of resolved events takes. */
+#define SQL_MAX_BATCH 1000
 /* Bytes of one transaction, but for its last event: a whole batch is one, so that none is taken in part. */
 #define SQL_CHUNK (8u << 20)
 
@@ -33,12 +35,12 @@ struct sql_batch {
     size_t n;
     enum send_result *out;
     struct patience patience;
-    struct plan_step steps[PLAN_MAX_BATCH];
+    struct plan_step steps[SQL_MAX_BATCH];
     /* What is to be sent next, those that write first: which event each is, and where its values begin in bytes. */
     struct buf bytes;
     size_t events, n_sets;
-    unsigned index[PLAN_MAX_BATCH];
-    size_t at[2 * PLAN_MAX_BATCH];
+    unsigned index[SQL_MAX_BATCH];
+    size_t at[2 * SQL_MAX_BATCH];
     bool made; /* the table, within this batch */
     char why[SEND_WHY];
 };

@@ -173,6 +173,7 @@ static char *remember(struct receiver *r, const char *p, size_t n)
     mutex_lock(&r->mutex);
     if (r->n_requests == RECEIVER_REQUESTS)
         BUG("too many requests");
+    r->bytes[r->n_requests] = n;
     r->request[r->n_requests++] = text;
     cond_broadcast(&r->cond);
     mutex_unlock(&r->mutex);

@@ -48,6 +48,7 @@ struct receiver {
     } connection[RECEIVER_CONNECTIONS];
     unsigned n_connections;
     char *request[RECEIVER_REQUESTS]; /* head and body as they came */
+    size_t bytes[RECEIVER_REQUESTS];  /* of each */
     unsigned n_requests, n_unasked;
 };
 
@@ -57,6 +58,7 @@ void receiver_start_amqp(struct receiver *r);
 void receiver_start_kafka(struct receiver *r);
 void receiver_start_postgres(struct receiver *r);
 void receiver_start_mysql(struct receiver *r);
+void receiver_start_mariadb(struct receiver *r);
 void receiver_start_nats(struct receiver *r);
 void receiver_start_elastic(struct receiver *r);
 void receiver_start_mqtt(struct receiver *r);

@@ -165,7 +165,7 @@ static bool mysql_greet(struct visit *v)
     struct buf b;
     unsigned char number = 0;
     buf_init(&b, 4096);
-    /* protocol 10, version, thread, 8 bytes of salt, capabilities (4.1, secure, plugins), charset, status, more of them */
+    /* protocol 10, version, thread, 8 bytes of salt, capabilities (MySQL, 4.1, secure, plugins), charset, status, more of them */
     packet(&b, &number,
            BYTES("\x0a"
                  "8.0.30\0"
@@ -184,6 +184,39 @@ static bool mysql_greet(struct visit *v)
     return ok;
 }
 
+/* The same without the capability that means MySQL, so that those of MariaDB count: arrays. */
+static bool mariadb_greet(struct visit *v)
+{
+    struct buf b;
+    unsigned char number = 0;
+    buf_init(&b, 4096);
+    packet(&b, &number,
+           BYTES("\x0a"
+                 "5.5.5-10.11.0-MariaDB\0"
+                 "\1\0\0\0"
+                 "12345678\0"
+                 "\x0c\xa2"
+                 "\x2d"
+                 "\2\0"
+                 "\x08\0"
+                 "\x15"
+                 "\0\0\0\0\0\0\4\0\0\0"
+                 "123456789012\0"
+                 "mysql_native_password\0"));
+    bool ok = say(v, &b);
+    buf_release(&b);
+    return ok;
+}
+
+/* A statement of two values, without a result. */
+static void prepared(struct buf *b, unsigned char *number)
+{
+    packet(b, number, BYTES("\0\1\0\0\0\0\0\2\0\0\0\0"));
+    for (int i = 0; i < 2; i++)
+        packet(b, number, BYTES("\3def\0\0\0\1?\1?\x0c\x2d\0\0\0\0\0\xfd\0\0\0\0\0"));
+    packet(b, number, BYTES(END_PACKET));
+}
+
 /* One column and one row. */
 static void result(struct buf *b, unsigned char *number)
 {
@@ -200,8 +233,8 @@ static bool mysql_answer(struct visit *v, const char *q)
 {
     struct buf b;
     unsigned char number = (unsigned char)(q[3] + 1);
-    bool going = true;
-    const char *code = find(q, v->n, "b/e");
+    bool going = true, arrays = (unsigned char)q[4] == 0xfa, deaf = find(q, v->n, "b/deaf");
+    const char *code = arrays && find(q, v->n, "b/text") ? "b/e4033" : find(q, v->n, "b/e");
     if (q[4] == 1 && q[3] == 0)
         return false;
     if (misbehaves(v, q, &going))
@@ -212,6 +245,8 @@ static bool mysql_answer(struct visit *v, const char *q)
         unsigned long error = strtoul(code + 3, NULL, 10);
         int n = snprintf(text, sizeof(text), "\xff%c%c#HY000refused", (int)(error & 0xff), (int)(error >> 8));
         packet(&b, &number, text, (size_t)n);
+    } else if (q[4] == 0x16) {
+        prepared(&b, &number);
     } else if (find(q, v->n, "SELECT") || find(q, v->n, "EXPLAIN") || find(q, v->n, "SHOW")) {
         result(&b, &number);
     } else {
@@ -219,7 +254,16 @@ static bool mysql_answer(struct visit *v, const char *q)
     }
     bool ok = say(v, &b);
     buf_release(&b);
-    return ok;
+    if (deaf)
+        receiver_hang(v);
+    return ok && !deaf;
+}
+
+void receiver_start_mariadb(struct receiver *r)
+{
+    static const struct protocol mariadb = {
+        .complete = mysql_complete, .answer = mysql_answer, .greet = mariadb_greet};
+    receiver_start_as(r, &mariadb);
 }
 
 void receiver_start_mysql(struct receiver *r)

@@ -315,6 +315,7 @@ static const struct expected mysql_cases[][3] = {
     REDIS_CASE("e1999", SEND_RETRY, "refused"),
     REDIS_CASE("e1146", SEND_RETRY, "MINIO_NOTIFY_MYSQL_TABLE_t"),
     {{"ok-1", SEND_OK, ""}, {"e4025", SEND_REJECT, "constraint"}, {"ok-2", SEND_OK, ""}},
+    REDIS_CASE("text", SEND_OK, ""),
     {{"e1406", SEND_REJECT, "cannot hold"}, {"e3819", SEND_REJECT, "constraint"}, {"ok-2", SEND_OK, ""}},
     {{"ok-1", SEND_OK, ""}, {"e1644", SEND_RETRY, "trigger"}, {"e1406", SEND_REJECT, "cannot hold"}},
 };
@@ -599,6 +600,9 @@ static const struct rig {
             {&target_nats, receiver_start_nats, nats_at, nats_cases_run, 2},
             {&target_elasticsearch, receiver_start_elastic, elastic_at, elastic_cases_run, 1}};
 
+/* One kind, another server. */
+static const struct rig rig_mariadb = {&target_mysql, receiver_start_mariadb, mysql_at, mysql_cases_run, 6};
+
 static const struct rig *rig_of(const struct target_type *type)
 {
     for (size_t i = 0; i < COUNT_OF(rigs); i++)
@@ -681,6 +685,87 @@ static void test_contract(void **state)
         contract(rig);
         contract_nobody_there(rig);
         contract_stop(rig);
+    }
+}
+
+static void test_contract_mariadb(void **state)
+{
+    (void)state;
+    contract(&rig_mariadb);
+    contract_nobody_there(&rig_mariadb);
+    contract_stop(&rig_mariadb);
+}
+
+static bool any_request_has(const struct receiver *r, const char *part)
+{
+    for (unsigned i = 0; i < r->n_requests; i++)
+        if (memmem(r->request[i], r->bytes[i], part, strlen(part)))
+            return true;
+    return false;
+}
+
+/* As a text to MySQL; to MariaDB as arrays of values, their statement is prepared once. */
+static void test_arrays(void **state)
+{
+    (void)state;
+    static const char *const keys[] = {"ok-1", "it's"};
+    static const struct {
+        void (*start)(struct receiver *r);
+        const char *there, *not_there;
+        unsigned requests;
+    } cases[] = {{receiver_start_mysql, "'b/it\\'s'", "(?,?)", 6 + 2},
+                 {receiver_start_mariadb, "{\"Records\":[{\"eventName\":\"", "'b/", 6 + 1 + 2}};
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct receiver r;
+        struct batch b;
+        struct err e;
+        cases[i].start(&r);
+        struct instance in = mysql_at(&r);
+        assert_true(connect_within(&in, 5000, &e));
+        for (int k = 0; k < 2; k++) {
+            send_keys(&in, &b, keys, 2, 5000);
+            assert_int_equal(b.out[0], SEND_OK);
+            assert_int_equal(b.out[1], SEND_OK);
+        }
+        assert_int_equal(receiver_requests(&r), cases[i].requests);
+        assert_true(any_request_has(&r, cases[i].there));
+        assert_false(any_request_has(&r, cases[i].not_there));
+        instance_close(&in);
+        receiver_stop(&r);
+    }
+}
+
+/* It reads no more in the middle of a batch: the deadline holds, and what the library had made for it is freed. */
+static void test_deaf_database(void **state)
+{
+    (void)state;
+    static char record[PLAN_EVENT_MAX];
+    memset(record, 'x', sizeof(record));
+    for (int maria = 0; maria < 2; maria++) {
+        struct receiver r;
+        struct batch b;
+        struct err e;
+        (maria ? receiver_start_mariadb : receiver_start_mysql)(&r);
+        struct instance in = mysql_at(&r);
+        assert_true(connect_within(&in, 5000, &e));
+        send_keys(&in, &b, (const char *const[]){"deaf"}, 1, 5000);
+        assert_int_equal(b.out[0], SEND_OK);
+        for (size_t i = 0; i < BATCH; i++) {
+            (void)snprintf(b.key[i], sizeof(b.key[i]), "%zu", i);
+            b.ev[i] = b.ev[0];
+            b.ev[i].key = str_c(b.key[i]);
+            b.ev[i].record = str_n(record, sizeof(record));
+            b.ev[i].why = b.why[i];
+        }
+        int64_t begin = clock_mono_ms();
+        send_batch(&in, &b, BATCH, begin + 300);
+        assert_true(clock_mono_ms() - begin < 1800);
+        for (size_t i = 0; i < BATCH; i++) {
+            assert_int_equal(b.out[i], SEND_RETRY);
+            assert_non_null(strstr(b.why[i], "in time"));
+        }
+        instance_close(&in);
+        receiver_stop(&r);
     }
 }
 
@@ -984,19 +1069,14 @@ int main(void)
 {
     (void)signal(SIGPIPE, SIG_IGN); /* as the server does */
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_contract),
-        cmocka_unit_test(test_request),
-        cmocka_unit_test(test_connections_are_kept),
-        cmocka_unit_test(test_redirects),
-        cmocka_unit_test(test_secrets_of_the_url),
-        cmocka_unit_test(test_unasked_reply),
-        cmocka_unit_test(test_retry_after_is_told),
-        cmocka_unit_test(test_proxy),
-        cmocka_unit_test(test_check),
-        cmocka_unit_test(test_authorization),
-        cmocka_unit_test(test_retry_after),
-        cmocka_unit_test(test_outcomes),
-        cmocka_unit_test(test_urls),
+        cmocka_unit_test(test_contract),      cmocka_unit_test(test_contract_mariadb),
+        cmocka_unit_test(test_arrays),        cmocka_unit_test(test_deaf_database),
+        cmocka_unit_test(test_request),       cmocka_unit_test(test_connections_are_kept),
+        cmocka_unit_test(test_redirects),     cmocka_unit_test(test_secrets_of_the_url),
+        cmocka_unit_test(test_unasked_reply), cmocka_unit_test(test_retry_after_is_told),
+        cmocka_unit_test(test_proxy),         cmocka_unit_test(test_check),
+        cmocka_unit_test(test_authorization), cmocka_unit_test(test_retry_after),
+        cmocka_unit_test(test_outcomes),      cmocka_unit_test(test_urls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
