@@ -9,7 +9,7 @@
 #include "target/plan.h"
 
 /* The more, the less each of them waits for the server's disk; fewer than one removal of resolved events takes. */
-#define SQL_MAX_BATCH 1000
+#define SQL_MAX_BATCH 500
 /* Bytes of one transaction, but for its last event: a whole batch is one, so that none is taken in part. */
 #define SQL_CHUNK (8u << 20)
 

@@ -15,6 +15,7 @@ from support.sql import DATABASES
 from support.wait import holds_for, wait_for
 
 pytestmark = pytest.mark.brokers
+BATCH = 500     # events that are sent at once
 
 
 def long(case):
@@ -285,27 +286,28 @@ def test_killed_under_load(make_server, db, weak_db, table, style):
     wait_for(lambda: len({r.sequencer for r in weak_db.journal(table)}) == sum(counts), 60, "every change")
     rows = weak_db.journal(table)
     assert_in_order(rows)
-    assert len(rows) - sum(counts) <= 3 * 256, "repeats are bounded by what was in flight"
+    assert len(rows) - sum(counts) <= 3 * BATCH, "repeats are bounded by what was in flight"
 
 
 @pytest.mark.parametrize("point", [long("event-before-send"), "event-sent"])
 def test_belfry_killed_around_a_batch(make_server, db, table, point):
+    n = BATCH + 100
     db.make_journal(table)
     server = make_server(env=db.env(table, format="access"))
     db.broker.freeze()
     server.start()
     notify(server, db)
-    put_many(server, 300, 30)
+    put_many(server, n, 30)
     server.kill()
     db.broker.thaw()
     server.spawn({"BELFRY_CRASH_AT": f"{point}:1"})
     assert server.wait_exit(20) != 0
     server.start()
-    put_many(server, 30, 30, 300)
-    wait_for(lambda: len({r.sequencer for r in db.journal(table)}) == 330, 60, "every change")
+    put_many(server, 30, 30, n)
+    wait_for(lambda: len({r.sequencer for r in db.journal(table)}) == n + 30, 60, "every change")
     rows = db.journal(table)
     assert_in_order(rows)
-    assert len(rows) <= 330 + (256 if point == "event-sent" else 0)
+    assert len(rows) <= n + 30 + (BATCH if point == "event-sent" else 0)
 
 
 @pytest.mark.long

@@ -330,6 +330,18 @@ def test_mysql_names_of_tables(make_server, my, table):
         wait_for(lambda: my.count(name) == 1, 20, name)
 
 
+def test_mysql_without_prepared_statements(make_server, my, table):
+    """Rows are a text where the server takes no arrays of values."""
+    server = make_server(env=my.env(table)).start()
+    my.admin("SET GLOBAL max_prepared_stmt_count = 0")
+    try:
+        put(server, my, "it's")
+        my.wait_keys(table, ["images/it's"])
+    finally:
+        my.admin("SET GLOBAL max_prepared_stmt_count = DEFAULT")
+    assert "offline" not in server.log()
+
+
 @pytest.mark.long
 def test_mysql_without_a_key(make_server, my, table):
     my(f"CREATE TABLE {table} (key_name VARCHAR(700), value JSON)")

@@ -11,6 +11,7 @@ from .base import JOURNAL, MIRROR, Entry, Kind
 
 class Sql(Kind):
     mirrors = True
+    window = at_kill = 500
 
     def prepare(self):
         self.losses = 0
