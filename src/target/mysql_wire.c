@@ -87,13 +87,14 @@ bool mysql_run(struct mysql_target *t, struct str sql, const struct patience *p,
 /* --- arrays ------------------------------------------------------------------------------------------------------- */
 
 /* As wait_for; when the time is over, everything that the library still tries fails, so that it frees what it has made for a
- * statement. `going` is false from then on. */
-static void go_on(const struct mysql_target *t, int status, const struct patience *p, bool *going)
+ * statement. `too_late`: how often it went on since; 0: it is in time. False: it does not come to an end. */
+static bool go_on(const struct mysql_target *t, int status, const struct patience *p, unsigned *too_late)
 {
-    if (!*going || wait_for(t, status, p))
-        return;
-    *going = false;
-    (void)shutdown(mysql_get_socket(t->m), SHUT_RDWR);
+    if (*too_late == 0 && wait_for(t, status, p))
+        return true;
+    if (*too_late == 0)
+        (void)shutdown(mysql_get_socket(t->m), SHUT_RDWR);
+    return ++*too_late < 100;
 }
 
 static bool stmt_failed(struct mysql_target *t, struct sql_error *error, struct err *e)
@@ -103,7 +104,7 @@ static bool stmt_failed(struct mysql_target *t, struct sql_error *error, struct 
 
 static bool prepare(struct mysql_target *t, const struct patience *p, struct sql_error *error, struct err *e)
 {
-    bool going = true;
+    unsigned too_late = 0;
     int failure = 0;
     struct buf *b = &t->statement;
     buf_reset(b);
@@ -115,8 +116,9 @@ static bool prepare(struct mysql_target *t, const struct patience *p, struct sql
     BUG_ON(!t->put); /* only without memory */
     for (int status = mysql_stmt_prepare_start(&failure, t->put, b->p, b->len); status != 0;
          status = mysql_stmt_prepare_cont(&failure, t->put, READY(status)))
-        go_on(t, status, p, &going);
-    if (!going)
+        if (!go_on(t, status, p, &too_late))
+            break;
+    if (too_late > 0)
         return lost(t, late, error, e);
     if (!failure)
         return mysql_stmt_param_count(t->put) == MYSQL_COLUMNS ||
@@ -131,7 +133,7 @@ static bool prepare(struct mysql_target *t, const struct patience *p, struct sql
 bool mysql_put_rows(struct mysql_target *t, unsigned n, const struct patience *p, struct sql_error *error,
                     struct err *e)
 {
-    bool going = true;
+    unsigned too_late = 0;
     int failure = 0;
     *error = (struct sql_error){0};
     if (!t->put && !prepare(t, p, error, e))
@@ -146,8 +148,9 @@ bool mysql_put_rows(struct mysql_target *t, unsigned n, const struct patience *p
         return stmt_failed(t, error, e);
     for (int status = mysql_stmt_execute_start(&failure, t->put); status != 0;
          status = mysql_stmt_execute_cont(&failure, t->put, READY(status)))
-        go_on(t, status, p, &going);
-    if (!going)
+        if (!go_on(t, status, p, &too_late))
+            break;
+    if (too_late > 0)
         return lost(t, late, error, e);
     if (failure)
         return stmt_failed(t, error, e);
