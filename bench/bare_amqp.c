@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * bare_amqp --count N --size B [--window W] [--exchange NAME] [--routing-key KEY] URL
+ * bare_amqp --count N --size B [--window W] [--exchange NAME] [--routing-key KEY] [--mandatory] URL
  *
  * What librabbitmq alone does: persistent messages of B bytes to an exchange that is there (without: the default one), up to W
- * of them not confirmed yet. Prints messages per second, from the first publish to the last confirm. */
+ * of them not confirmed yet. They are what Belfry's are to a broker: two headers and a message id, which cost it a sixth of its
+ * time. Prints messages per second, from the first publish to the last confirm. */
 #include <amqp.h>
 #include <amqp_tcp_socket.h>
 #include <getopt.h>
@@ -15,7 +16,8 @@
 static struct {
     unsigned long count, size, window;
     const char *exchange, *key;
-} o = {200000, 800, 1000, "", ""};
+    int mandatory;
+} o = {.count = 200000, .size = 800, .window = 1000, .exchange = "", .key = ""};
 
 static void die(const char *what)
 {
@@ -65,20 +67,33 @@ static unsigned long confirmed(amqp_connection_state_t c, unsigned long before)
     return n > before ? n : before;
 }
 
+static amqp_table_entry_t header(const char *name, const char *value)
+{
+    return (amqp_table_entry_t){
+        .key = amqp_cstring_bytes(name),
+        .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_cstring_bytes(value)}};
+}
+
 static double run(amqp_connection_state_t c)
 {
-    char *body = malloc(o.size);
+    char *body = malloc(o.size), id[32];
     unsigned long done = 0;
     if (!body)
         die("no memory");
     memset(body, 'x', o.size);
-    amqp_basic_properties_t p = {._flags = AMQP_BASIC_CONTENT_TYPE_FLAG | AMQP_BASIC_DELIVERY_MODE_FLAG,
+    amqp_table_entry_t headers[] = {header("minio-bucket", "bench"),
+                                    header("minio-event", "s3:ObjectCreated:Put")};
+    amqp_basic_properties_t p = {._flags = AMQP_BASIC_CONTENT_TYPE_FLAG | AMQP_BASIC_DELIVERY_MODE_FLAG |
+                                           AMQP_BASIC_HEADERS_FLAG | AMQP_BASIC_MESSAGE_ID_FLAG,
                                  .content_type = amqp_cstring_bytes("application/json"),
+                                 .headers = {2, headers},
                                  .delivery_mode = 2};
     double begin = now();
     for (unsigned long i = 1; i <= o.count; i++) {
-        if (amqp_basic_publish(c, 1, amqp_cstring_bytes(o.exchange), amqp_cstring_bytes(o.key), 0, 0, &p,
-                               (amqp_bytes_t){o.size, body}) != AMQP_STATUS_OK)
+        (void)snprintf(id, sizeof(id), "%016lX", i);
+        p.message_id = amqp_cstring_bytes(id);
+        if (amqp_basic_publish(c, 1, amqp_cstring_bytes(o.exchange), amqp_cstring_bytes(o.key), o.mandatory,
+                               0, &p, (amqp_bytes_t){o.size, body}) != AMQP_STATUS_OK)
             die("it is not taken");
         while (i - done >= o.window || (i == o.count && done < i))
             done = confirmed(c, done);
@@ -90,9 +105,10 @@ static double run(amqp_connection_state_t c)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"count", 1, NULL, 'c'},       {"size", 1, NULL, 's'},
-                                            {"window", 1, NULL, 'w'},      {"exchange", 1, NULL, 'e'},
-                                            {"routing-key", 1, NULL, 'k'}, {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"count", 1, NULL, 'c'},    {"size", 1, NULL, 's'},        {"window", 1, NULL, 'w'},
+        {"exchange", 1, NULL, 'e'}, {"routing-key", 1, NULL, 'k'}, {"mandatory", 0, NULL, 'm'},
+        {NULL, 0, NULL, 0}};
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (c == 'c')
             o.count = strtoul(optarg, NULL, 10);
@@ -104,11 +120,14 @@ int main(int argc, char **argv)
             o.exchange = optarg;
         else if (c == 'k')
             o.key = optarg;
+        else if (c == 'm')
+            o.mandatory = 1;
         else
             return 2;
     }
     if (optind + 1 != argc || !o.count || !o.size || !o.window)
-        die("usage: bare_amqp --count N --size B [--window W] [--exchange NAME] [--routing-key KEY] URL");
+        die("usage: bare_amqp --count N --size B [--window W] [--exchange NAME] [--routing-key KEY] "
+            "[--mandatory] URL");
     amqp_connection_state_t c = log_in(argv[optind]);
     double took = run(c);
     (void)printf("%.0f\n", (double)o.count / took);

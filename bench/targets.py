@@ -87,7 +87,7 @@ class Amqp(Kind):
         arrivals.amqp_drop(self.at.port, place)
 
     def bare(self, place):
-        return [(f'librabbitmq, window {n:,}', ['--window', n, '--exchange', place, self.url]) for n in (256, 1000, 4000)]
+        return [(f'librabbitmq, window {n:,}', ['--window', n, '--exchange', place, '--mandatory', self.url]) for n in (256, 1000, 4000)]
 
     def consumer(self, place):
         return arrivals.Amqp(self.at.port, place)
