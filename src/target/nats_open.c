@@ -1,20 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * NATS' instance: settings into options of the library, connecting, and the look at the peer while there is nothing to
- * send. */
-#include "target/nats_impl.h"
-
-#include <openssl/crypto.h>
-#include <poll.h>
+ * NATS' instance: settings, connection, login, and the look at the server while there is nothing to send. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-
-#define CLIENT_NAME "Belfry" /* in the server's list of connections */
-#define SEED_MAX    (64u << 10)
+#include "base/encode.h"
+#include "base/hash.h"
+#include "target/nats_impl.h"
 
 static bool check_modes(const struct nats_conf *c, struct err *e)
 {
@@ -41,10 +36,12 @@ bool nats_check(const void *arg, struct err *e)
     if (!c->client_cert[0] != !c->client_key[0])
         return err_set(
             e, "client_cert and client_key (MINIO_NOTIFY_NATS_CLIENT_CERT and _KEY) have to be set together");
-    if (c->tls_handshake_first)
-        return err_set(e, "tls_handshake_first (MINIO_NOTIFY_NATS_TLS_HANDSHAKE_FIRST) cannot be used: the "
-                          "NATS library of this system (cnats 3.4) waits for the server's greeting; leave "
-                          "handshake_first off there");
+    if (c->nkey_seed[0] && c->user_credentials[0])
+        return err_set(e,
+                       "nkey_seed and user_credentials (MINIO_NOTIFY_NATS_NKEY_SEED and _USER_CREDENTIALS) "
+                       "cannot both be set");
+    if (c->tls_handshake_first && !c->tls)
+        return err_set(e, "tls_handshake_first needs tls=on (MINIO_NOTIFY_NATS_TLS)");
     return check_modes(c, e);
 }
 
@@ -55,20 +52,20 @@ void *nats_open(const void *conf, const char *id, struct err *e)
     n->conf = c;
     n->id = x_strdup(id);
     n->mode = c->jetstream ? NATS_JETSTREAM : c->streaming ? NATS_STREAMING : NATS_CORE;
-    n->max_out = 1;
-    if (c->streaming_async) {
-        int64_t most = c->streaming_max_pub_acks_in_flight;
-        n->max_out = most > 0 && most < NATS_MAX_BATCH ? (unsigned)most : NATS_MAX_BATCH;
-    }
-    if (n->mode != NATS_CORE)
-        n->gather = n->mode == NATS_STREAMING && n->max_out / 2 < NATS_GATHER ? n->max_out / 2 : NATS_GATHER;
-    n->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    n->max_out = c->streaming && !c->streaming_async ? 1 : NATS_MAX_BATCH;
+    if (c->streaming_async && c->streaming_max_pub_acks_in_flight > 0 &&
+        c->streaming_max_pub_acks_in_flight < NATS_MAX_BATCH)
+        n->max_out = (unsigned)c->streaming_max_pub_acks_in_flight;
+    stream_init(&n->stream, NATS_AHEAD + 2 * NATS_EVENT_MAX, 2 * NATS_LINE_MAX);
     buf_init(&n->body, NATS_EVENT_MAX);
-    mutex_init(&n->mutex, RANK_TARGET);
+    buf_init(&n->packet, NATS_EVENT_MAX + 4096);
+    buf_init(&n->id_text, 1024);
     atomic_store(&n->hasten_ms, INT64_MAX);
-    if (n->wake_fd < 0)
-        (void)err_errno(e, "no eventfd");
-    if (n->wake_fd < 0 || !nats_parse_address(str_c(c->address), &n->address, e)) {
+    n->look_ms = INT64_MAX;
+    (void)snprintf(n->lost, sizeof(n->lost), "not connected");
+    n->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (!nats_parse_address(str_c(c->address), &n->address, e) ||
+        (n->wake_fd < 0 && !err_errno(e, "no eventfd"))) {
         nats_close(n);
         return NULL;
     }
@@ -76,143 +73,41 @@ void *nats_open(const void *conf, const char *id, struct err *e)
     return n;
 }
 
-static void replace_link(struct nats *n, struct nats_link *l)
-{
-    mutex_lock(&n->mutex);
-    struct nats_link *old = n->link;
-    n->link = l;
-    if (l && atomic_load(&n->hasten_ms) < INT64_MAX)
-        relay_limit(l->relay, atomic_load(&n->hasten_ms));
-    mutex_unlock(&n->mutex);
-    if (old)
-        nats_link_abandon(old);
-}
-
 void nats_disconnect(void *arg)
 {
-    replace_link(arg, NULL);
+    struct nats *n = arg;
+    if (n->phase == NATS_UP && n->mode == NATS_STREAMING) { /* in good order, as far as it goes at once */
+        buf_reset(&n->packet);
+        stan_put_close(&n->packet, &n->stan);
+        if (n->stan.close[0])
+            nats_put_pub(&n->stream.out, str_c(n->stan.close), (struct str){0}, buf_view(&n->packet));
+        stream_flush(&n->stream);
+    }
+    nats_lose(n, STR("not connected"));
+    n->n_judged = 0;
+    for (size_t i = 0; i < NATS_MAX_BATCH; i++)
+        n->place[i].state = NATS_FREE;
 }
 
 void nats_close(void *arg)
 {
     struct nats *n = arg;
     nats_disconnect(n);
+    stream_release(&n->stream);
     dialer_release(&n->dialer);
+    buf_release(&n->body);
+    buf_release(&n->packet);
+    buf_release(&n->id_text);
     if (n->wake_fd >= 0)
         (void)close(n->wake_fd);
-    buf_release(&n->body);
-    mutex_release(&n->mutex);
     free(n->id);
     free(n);
 }
 
 void nats_hasten(void *arg, int64_t deadline_ms)
 {
-    struct nats *n =
-        arg; /* whoever waits looks at it ten times a second; whoever is stuck in the library is cut */
+    struct nats *n = arg; /* whoever waits looks at it ten times a second */
     atomic_store(&n->hasten_ms, deadline_ms);
-    mutex_lock(&n->mutex);
-    if (n->link)
-        relay_limit(n->link->relay, deadline_ms);
-    mutex_unlock(&n->mutex);
-}
-
-/* --- options ------------------------------------------------------------------------------------------------------ */
-
-static bool set_failed(natsStatus s, const char *what, struct err *e)
-{
-    const char *text = nats_GetLastError(NULL);
-    return err_set(e, "%s: %s", what, text && *text ? text : natsStatus_GetText(s));
-}
-
-static natsStatus set_plain(const struct nats *n, natsOptions *o, unsigned port)
-{
-    char url[40];
-    (void)snprintf(url, sizeof(url), "nats://127.0.0.1:%u", port);
-    natsStatus s = natsOptions_SetURL(o, url);
-    if (s == NATS_OK)
-        s = natsOptions_SetName(o, CLIENT_NAME);
-    if (s == NATS_OK)
-        s = natsOptions_SetTimeout(o, NATS_CONNECT_MS);
-    if (s == NATS_OK)
-        s = natsOptions_SetAllowReconnect(o, false); /* the sender connects anew, and looks the name up */
-    if (s == NATS_OK) /* NATS Streaming does not heed that: then not before the link is ended */
-        s = natsOptions_SetReconnectWait(o, NATS_NEVER_MS);
-    if (s == NATS_OK)
-        s = natsOptions_SetIgnoreDiscoveredServers(o, true);
-    if (s == NATS_OK && n->conf->ping_interval > 0)
-        s = natsOptions_SetPingInterval(o, n->conf->ping_interval);
-    return s;
-}
-
-static bool set_tls(const struct nats *n, natsOptions *o, struct err *e)
-{
-    const struct nats_conf *c = n->conf;
-    natsStatus s = NATS_OK;
-    if (c->tls)
-        s = natsOptions_SetSecure(o, true);
-    if (s == NATS_OK && c->tls_skip_verify)
-        s = natsOptions_SkipServerVerification(o, true);
-    else if (s == NATS_OK)
-        s = natsOptions_SetExpectedHostname(o, n->address.host);
-    if (s != NATS_OK)
-        return set_failed(s, "TLS cannot be set up", e);
-    if (c->common.ca_pem.n > 0) {
-        char *pem = str_dupz(c->common.ca_pem);
-        s = natsOptions_SetCATrustedCertificates(o, pem);
-        free(pem);
-        if (s != NATS_OK)
-            return set_failed(s, "certs-dir/CAs cannot be used", e);
-    }
-    if (c->cert_authority[0] && (s = natsOptions_LoadCATrustedCertificates(o, c->cert_authority)) != NATS_OK)
-        return set_failed(s, "cert_authority cannot be used", e);
-    if (c->client_cert[0] &&
-        (s = natsOptions_LoadCertificatesChain(o, c->client_cert, c->client_key)) != NATS_OK)
-        return set_failed(s, "client_cert or client_key cannot be used", e);
-    return true;
-}
-
-/* The library reads the seed itself, but wants to be told the public key of it. */
-static bool set_nkey(const char *path, natsOptions *o, struct err *e)
-{
-    char text[SEED_MAX], key[NATS_KEY_MAX];
-    FILE *f = fopen(path, "re");
-    if (!f)
-        return err_errno(e, "nkey_seed %s cannot be read", path);
-    size_t got = fread(text, 1, sizeof(text), f);
-    (void)fclose(f);
-    bool ok = nats_public_key(str_n(text, got), key, e);
-    OPENSSL_cleanse(text, sizeof(text));
-    natsStatus s = ok ? natsOptions_SetNKeyFromSeed(o, key, path) : NATS_OK;
-    return ok && (s == NATS_OK || set_failed(s, "nkey_seed cannot be used", e));
-}
-
-static bool set_login(const struct nats *n, natsOptions *o, struct err *e)
-{
-    const struct nats_conf *c = n->conf;
-    natsStatus s = NATS_OK;
-    if (c->username[0])
-        s = natsOptions_SetUserInfo(o, c->username, c->password);
-    if (s == NATS_OK && c->token[0])
-        s = natsOptions_SetToken(o, c->token);
-    if (s == NATS_OK && c->user_credentials[0])
-        s = natsOptions_SetUserCredentialsFromFiles(o, c->user_credentials, NULL);
-    if (s != NATS_OK)
-        return set_failed(s, "the login cannot be used", e);
-    return !c->nkey_seed[0] || set_nkey(c->nkey_seed, o, e);
-}
-
-static natsOptions *make_options(const struct nats *n, unsigned port, struct err *e)
-{
-    natsOptions *o = NULL;
-    natsStatus s = natsOptions_Create(&o);
-    if (s == NATS_OK)
-        s = set_plain(n, o, port);
-    bool ok = s == NATS_OK || set_failed(s, "the library cannot be set up", e);
-    if (ok && set_tls(n, o, e) && set_login(n, o, e))
-        return o;
-    natsOptions_Destroy(o);
-    return NULL;
 }
 
 /* --- connecting --------------------------------------------------------------------------------------------------- */
@@ -223,87 +118,175 @@ static struct patience patience_of(struct nats *n, int64_t deadline_ms)
     return (struct patience){until < deadline_ms ? until : deadline_ms, &n->hasten_ms};
 }
 
-/* Waits until something was handed over. */
-static bool wait_more(struct nats *n, struct nats_link *l, const struct patience *p)
+static struct secure_settings settings_of(const struct nats *n)
 {
-    uint64_t count;
-    l->waiting = true;
-    mutex_unlock(&l->mutex);
-    bool came = patience_poll(p, n->wake_fd, POLLIN);
-    if (came && read(n->wake_fd, &count, sizeof(count)) < 0)
-        came = false;
-    mutex_lock(&l->mutex);
-    return came;
+    const struct nats_conf *c = n->conf;
+    return (struct secure_settings){.host = n->address.host,
+                                    .shown = n->address.shown,
+                                    .ca_pem = c->common.ca_pem,
+                                    .ca_file = c->cert_authority,
+                                    .cert = c->client_cert,
+                                    .key = c->client_key,
+                                    .skip_verify = c->tls_skip_verify};
 }
 
-static struct nats_link *begin_link(struct nats *n, const struct patience *p, struct err *e)
+/* Files that cannot be used are named whether or not the server asks for TLS. */
+static bool files_ok(const struct nats *n, struct err *e)
+{
+    const struct secure_settings s = settings_of(n);
+    struct err why = {0};
+    SSL *ssl = NULL;
+    if (!n->conf->cert_authority[0] && !n->conf->client_cert[0])
+        return true;
+    ssl = secure_client(&s, &why);
+    bool ok = ssl || err_set(e, "%s: %s", n->address.shown, why.text);
+    SSL_free(ssl); /* NULL is fine */
+    return ok;
+}
+
+/* A server that takes no certificate of ours, or wants one, says so within the handshake: then it is explained. */
+static bool secure(struct nats *n, const struct patience *p, struct err *e)
+{
+    const struct secure_settings s = settings_of(n);
+    struct err why = {0};
+    if (stream_secure(&n->stream, &s, p, &why))
+        return true;
+    size_t shown = strlen(n->address.shown) + 2;
+    if (strstr(why.text, " alert ") && strlen(why.text) > shown)
+        nats_explain(&n->names, str_c(why.text + shown), e->text, sizeof(e->text));
+    else
+        (void)err_set(e, "%s", why.text);
+    return false;
+}
+
+/* Goes on until the phase is over. False and err: it was lost, or the time is over. */
+static bool await(struct nats *n, bool (*over)(const struct nats *n), const char *late,
+                  const struct patience *p, struct err *e)
+{
+    for (;;) {
+        nats_pump(n);
+        if (n->phase == NATS_CLOSED)
+            return err_set(e, "%s", n->lost);
+        if (over(n))
+            return true;
+        if (!stream_wait(&n->stream, p)) {
+            nats_lose(n, str_c(late));
+            return err_set(e, "%s", n->lost);
+        }
+    }
+}
+
+static bool is_greeted(const struct nats *n)
+{
+    return n->greeted;
+}
+
+static bool has_logged_in(const struct nats *n)
+{
+    return n->phase > NATS_LOGIN;
+}
+
+static bool is_up(const struct nats *n)
+{
+    return n->phase == NATS_UP;
+}
+
+static bool greet(struct nats *n, const struct patience *p, struct err *e)
+{
+    bool first = n->conf->tls_handshake_first;
+    if ((first && !secure(n, p, e)) || !await(n, is_greeted, "no answer in time to the connection", p, e))
+        return false;
+    if (first || (!n->info.tls_required && !n->conf->tls))
+        return true;
+    if (!n->info.tls_required && !n->info.tls_available) {
+        nats_explain(&n->names, STR("Secure Connection not available"), e->text, sizeof(e->text));
+        return false;
+    }
+    return secure(n, p, e);
+}
+
+static void random_hex(char *out, size_t n)
+{
+    uint8_t raw[12];
+    hash_random(raw, sizeof(raw));
+    hex_lower(raw, n / 2, out);
+    out[n] = 0;
+}
+
+static bool log_in(struct nats *n, const struct patience *p, struct err *e)
 {
     struct err why = {0};
-    unsigned port = 0;
-    int fd = dial(&n->dialer, n->address.host, n->address.port, p, &why);
-    if (fd < 0) {
-        (void)err_set(e, "%s: %s", n->address.shown, why.text);
-        return NULL;
-    }
-    struct relay *relay = relay_open(fd, &port, &why);
-    natsOptions *o = relay ? make_options(n, port, &why) : NULL;
-    if (!o) {
-        if (relay)
-            relay_close(relay);
-        (void)err_set(e, "%s: %s", n->address.shown, why.text);
-        return NULL;
-    }
-    struct nats_link *l = nats_link_new(o);
-    nats_link_start(l, n->mode, n->conf->streaming_cluster_id, &n->names, relay, o, n->wake_fd);
-    return l;
+    if (n->mode == NATS_JETSTREAM && !n->info.headers)
+        return err_set(e, "%s: it knows no headers, and so no JetStream: nats-server 2.2 or newer is needed",
+                       n->address.shown);
+    if (!nats_say_connect(n, &why))
+        return err_set(e, "%s: %s", n->address.shown, why.text);
+    memcpy(n->inbox, "_INBOX.", 7);
+    random_hex(n->inbox + 7, 22);
+    if (n->mode != NATS_CORE)
+        nats_put_sub(&n->stream.out, n->inbox);
+    nats_ping(n);
+    n->phase = NATS_LOGIN;
+    return await(n, has_logged_in, "no answer in time to the login", p, e);
+}
+
+/* NATS Streaming: a session with the server of that cluster, under a name of its own. */
+static bool join(struct nats *n, const struct patience *p, struct err *e)
+{
+    char inbox[40];
+    struct stan_session *s = &n->stan;
+    struct buf to;
+    if (n->mode != NATS_STREAMING)
+        return true;
+    *s = (struct stan_session){.client = "belfry-"};
+    random_hex(s->client + 7, 24);
+    random_hex(s->conn, 22);
+    buf_init(&to, 512);
+    buf_puts(&to, "_STAN.discover.");
+    buf_puts(&to, n->conf->streaming_cluster_id);
+    buf_reset(&n->packet);
+    stan_put_connect(&n->packet, s, nats_inbox(n, 'h', inbox).p);
+    nats_put_pub(&n->stream.out, buf_view(&to), nats_inbox(n, 'c', inbox), buf_view(&n->packet));
+    buf_release(&to);
+    return await(n, is_up, "connect request timeout", p, e);
 }
 
 bool nats_connect(void *arg, int64_t deadline_ms, struct err *e)
 {
     struct nats *n = arg;
     struct patience p = patience_of(n, deadline_ms);
-    bool more = true;
     nats_disconnect(n);
-    struct nats_link *l = begin_link(n, &p, e);
-    if (!l)
+    n->greeted = n->stan_pinged = false;
+    n->asked = n->published = n->serial;
+    if (!files_ok(n, e) || !stream_dial(&n->stream, &n->dialer, &n->address, &p, e))
         return false;
-    mutex_lock(&l->mutex);
-    while (l->state == LINK_CONNECTING && (more || patience_left(&p) > 0))
-        more = wait_more(n, l, &p);
-    enum nats_link_state state = l->state;
-    if (state == LINK_DOWN)
-        nats_explain(&n->names, l->why, e->text, sizeof(e->text));
-    else if (state == LINK_CONNECTING)
-        (void)err_set(e, "%s: no answer in time to the connection", n->address.shown);
-    mutex_unlock(&l->mutex);
-    if (state == LINK_UP)
-        replace_link(n, l);
-    else
-        nats_link_abandon(l);
-    return state == LINK_UP;
+    n->phase = NATS_GREETING;
+    if (greet(n, &p, e) && log_in(n, &p, e) && join(n, &p, e))
+        return true;
+    nats_lose(n, STR("not connected"));
+    return false;
+}
+
+/* --- without work ------------------------------------------------------------------------------------------------- */
+
+static bool is_there(const struct nats *n)
+{
+    return n->n_pings == 0 && !n->stan_pinged;
 }
 
 bool nats_idle(void *arg, int64_t deadline_ms, struct err *e)
 {
     struct nats *n = arg;
-    struct nats_link *l = n->link;
     struct patience p = patience_of(n, deadline_ms);
-    bool more = true;
-    if (!l)
+    char inbox[40];
+    if (n->phase != NATS_UP)
         return nats_connect(n, deadline_ms, e);
-    mutex_lock(&l->mutex);
-    l->idling = true;
-    nats_link_ask(l);
-    uint64_t round = l->asked;
-    while (l->state == LINK_UP && l->answered < round && (more || patience_left(&p) > 0))
-        more = wait_more(n, l, &p);
-    bool ok = l->state == LINK_UP && l->answered >= round;
-    l->idling = false;
-    if (l->state != LINK_UP)
-        nats_explain(&n->names, l->why, e->text, sizeof(e->text));
-    else if (!ok)
-        (void)err_set(e, "%s: no answer in time to PING", n->address.shown);
-    mutex_unlock(&l->mutex);
-    nats_wake(n); /* whoever wanted to wake a poll meanwhile */
-    return ok;
+    nats_ping(n);
+    if (n->stan.ping[0] && n->mode == NATS_STREAMING) {
+        buf_reset(&n->packet);
+        stan_put_ping(&n->packet, &n->stan);
+        nats_put_pub(&n->stream.out, str_c(n->stan.ping), nats_inbox(n, 'p', inbox), buf_view(&n->packet));
+        n->stan_pinged = true;
+    }
+    return await(n, is_there, "no answer in time to PING", &p, e);
 }

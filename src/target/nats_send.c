@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * NATS' events: published as they come, resolved by what the link hands over. */
+ * NATS' events: published as they are handed over, resolved as the server answers. All of it is on the sender's thread. */
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "target/nats_impl.h"
 
-#define ID_HEADER "Nats-Msg-Id"
+#define SLICE_MS 100 /* how soon a hastened call notices */
 
 void nats_wake(void *arg)
 {
@@ -21,231 +20,219 @@ void nats_wake(void *arg)
 
 /* --- publishing --------------------------------------------------------------------------------------------------- */
 
-/* Each hands the body to the library; the place is out from then on, or the status says why not. */
-
-static natsStatus publish_core(struct nats *n, struct nats_link *l)
+/* "place-serial": answers name the event by it. */
+static struct str name_of(struct nats *n, const struct nats_place *p, struct str before)
 {
-    return natsConnection_Publish(l->nc, n->conf->subject, n->body.p, (int)n->body.len);
+    buf_reset(&n->packet);
+    buf_str(&n->packet, before);
+    buf_u64(&n->packet, (uint64_t)(p - n->place));
+    buf_char(&n->packet, '-');
+    buf_u64(&n->packet, p->serial);
+    return buf_view(&n->packet);
 }
 
-static natsStatus publish_jetstream(struct nats *n, struct nats_link *l, struct nats_place *p)
+static size_t publish_jetstream(struct nats *n, const struct nats_place *p)
 {
-    natsMsg *msg = NULL;
-    char id[NATS_ID_MAX];
-    nats_message_id(p->ev, n->id, n->conf->subject, id);
-    natsStatus s = natsMsg_Create(&msg, n->conf->subject, NULL, n->body.p, (int)n->body.len);
-    if (s == NATS_OK)
-        s = natsMsgHeader_Set(msg, ID_HEADER, id);
-    mutex_lock(&l->mutex);
-    nats_note_asked(l, p, msg);
-    mutex_unlock(&l->mutex);
-    if (s == NATS_OK)
-        s = js_PublishMsgAsync(l->js, &msg, NULL);
-    if (msg) { /* it was not taken */
-        mutex_lock(&l->mutex);
-        p->asked = NULL;
-        mutex_unlock(&l->mutex);
-        natsMsg_Destroy(msg);
-    }
-    return s;
+    char inbox[40];
+    struct str before = nats_inbox(n, 'x', inbox);
+    before.n--; /* the dot stays */
+    buf_reset(&n->id_text);
+    nats_message_id(&n->id_text, p->ev, n->id, n->conf->subject);
+    return nats_put_hpub(&n->stream.out, str_c(n->conf->subject), name_of(n, p, before),
+                         buf_view(&n->id_text), buf_view(&n->body));
 }
 
-static natsStatus publish_streaming(struct nats *n, struct nats_link *l, struct nats_place *p)
+static size_t publish_streaming(struct nats *n, const struct nats_place *p)
 {
-    struct nats_ticket *t = x_malloc(sizeof(*t));
-    *t = (struct nats_ticket){l, (unsigned)(p - l->place), p->serial};
-    natsStatus s = stanConnection_PublishAsync(l->sc, n->conf->subject, n->body.p, (int)n->body.len,
-                                               nats_on_stan_ack, t);
-    if (s != NATS_OK)
-        free(t);
-    return s;
+    char inbox[40];
+    buf_reset(&n->id_text);
+    buf_str(&n->id_text, name_of(n, p, (struct str){0}));
+    buf_reset(&n->packet);
+    stan_put_message(&n->packet, &n->stan, buf_view(&n->id_text), str_c(n->conf->subject),
+                     buf_view(&n->body));
+    buf_reset(&n->id_text);
+    buf_puts(&n->id_text, n->stan.publish);
+    buf_char(&n->id_text, '.');
+    buf_puts(&n->id_text, n->conf->subject);
+    nats_put_pub(&n->stream.out, buf_view(&n->id_text), nats_inbox(n, 'a', inbox), buf_view(&n->packet));
+    return n->packet.len;
 }
 
-static void refuse(struct nats *n, struct nats_link *l, struct nats_place *p, natsStatus s)
+static size_t publish_core(struct nats *n)
 {
-    char why[NATS_WHY];
-    long long most = s == NATS_MAX_PAYLOAD ? natsConnection_GetMaxPayload(l->nc) : 0;
-    mutex_lock(&l->mutex);
-    if (s == NATS_MAX_PAYLOAD) {
-        (void)snprintf(why, sizeof(why), "%.60s: the event has %zu bytes, the server's max_payload is %lld",
-                       n->names.shown, n->body.len, most);
-        nats_judge(l, p, SEND_REJECT, why);
-    } else if (p->state == PLACE_OUT) {
-        const char *text = l->state == LINK_DOWN         ? l->why
-                           : s == NATS_CONNECTION_CLOSED ? NATS_HUNG_UP
-                                                         : natsStatus_GetText(s);
-        nats_explain(&n->names, text, why, sizeof(why));
-        nats_judge(l, p, SEND_RETRY, why);
-    }
-    mutex_unlock(&l->mutex);
+    nats_put_pub(&n->stream.out, str_c(n->conf->subject), (struct str){0}, buf_view(&n->body));
+    return n->body.len;
 }
 
-/* Its state is PLACE_OUT already, so that an answer that comes at once finds it. */
-static void publish(struct nats *n, struct nats_link *l, struct nats_place *p)
+/* A server ends the connection of who sends a message beyond its max_payload. */
+static void refuse(struct nats *n, struct nats_place *p, size_t size)
 {
-    natsStatus s;
+    char why[SEND_WHY];
+    (void)snprintf(why, sizeof(why), "%.60s: the event has %zu bytes, the server's max_payload is %lld",
+                   n->names.shown, size, (long long)n->info.max_payload);
+    nats_give_outcome(n, p, SEND_REJECT, why);
+}
+
+static void publish(struct nats *n, struct nats_place *p)
+{
+    size_t before = n->stream.out.len, size;
     buf_reset(&n->body);
     target_envelope(&n->body, p->ev);
     if (n->body.failed) {
-        mutex_lock(&l->mutex);
-        nats_judge(l, p, SEND_REJECT, "the event is larger than 8 MiB");
-        mutex_unlock(&l->mutex);
+        nats_give_outcome(n, p, SEND_REJECT, "the event is larger than 8 MiB");
         return;
     }
-    if (n->mode == NATS_CORE)
-        s = publish_core(n, l);
-    else if (n->mode == NATS_JETSTREAM)
-        s = publish_jetstream(n, l, p);
-    else
-        s = publish_streaming(n, l, p);
-    if (s != NATS_OK) {
-        refuse(n, l, p, s);
+    size = n->mode == NATS_CORE        ? publish_core(n)
+           : n->mode == NATS_JETSTREAM ? publish_jetstream(n, p)
+                                       : publish_streaming(n, p);
+    BUG_ON(n->stream.out.failed || n->packet.failed || n->id_text.failed);
+    if (n->info.max_payload > 0 && size > (uint64_t)n->info.max_payload) {
+        n->stream.out.len = before;
+        refuse(n, p, size);
         return;
     }
-    mutex_lock(&l->mutex);
-    l->published = p->serial;
-    if (p->serial % NATS_FLUSH_EVERY == 0)
-        cond_signal(&l->cond);
-    mutex_unlock(&l->mutex);
+    p->state = NATS_OUT;
+    n->n_out++;
+    n->published = p->serial;
+    if (n->stream.out.len - n->written_to >= NATS_PIECE)
+        nats_flush(n);
+}
+
+/* What waits, in the order of begin, as far as there is room. */
+static void feed(struct nats *n)
+{
+    while (n->n_line > 0 && n->n_out < n->max_out && n->stream.out.len < NATS_AHEAD) {
+        struct nats_place *p = &n->place[n->line[n->line_at]];
+        n->line_at = (n->line_at + 1) % NATS_MAX_BATCH;
+        n->n_line--;
+        publish(n, p);
+    }
 }
 
 void nats_begin(void *arg, unsigned place, const struct event_ref *ev, int64_t deadline_ms)
 {
     struct nats *n = arg;
-    struct nats_link *l = n->link;
-    BUG_ON(!l || place >= NATS_MAX_BATCH);
-    struct nats_place *p = &l->place[place];
+    BUG_ON(place >= NATS_MAX_BATCH || n->place[place].state != NATS_FREE || n->n_line == NATS_MAX_BATCH);
+    struct nats_place *p = &n->place[place];
     int64_t until = clock_mono_ms() + NATS_ANSWER_MS;
-    mutex_lock(&l->mutex);
-    BUG_ON(p->state != PLACE_FREE);
-    *p = (struct nats_place){
-        .ev = ev, .deadline_ms = until < deadline_ms ? until : deadline_ms, .serial = ++l->serial};
-    bool now = l->state == LINK_UP && (n->mode != NATS_STREAMING || l->n_out < n->max_out);
-    p->state = now ? PLACE_OUT : PLACE_QUEUED;
-    l->look_ms = p->deadline_ms < l->look_ms ? p->deadline_ms : l->look_ms;
-    l->n_queued += !now;
-    l->n_open++;
-    l->n_out += now && n->mode == NATS_STREAMING;
-    mutex_unlock(&l->mutex);
-    if (now)
-        publish(n, l, p);
+    *p = (struct nats_place){.state = NATS_QUEUED,
+                             .ev = ev,
+                             .deadline_ms = until < deadline_ms ? until : deadline_ms,
+                             .serial = ++n->serial};
+    n->n_open++;
+    if (n->phase != NATS_UP) {
+        nats_give_outcome(n, p, SEND_RETRY, n->lost);
+        return;
+    }
+    n->look_ms = p->deadline_ms < n->look_ms ? p->deadline_ms : n->look_ms;
+    n->line[(n->line_at + n->n_line++) % NATS_MAX_BATCH] = place;
+    feed(n);
 }
 
 /* --- outcomes ----------------------------------------------------------------------------------------------------- */
 
-/* mutex held. What is out when its time is over, or the link is down. */
-static void give_up(struct nats *n, struct nats_link *l)
+/* Without those whose time was over before they were published: their places are used again. */
+static void shorten_line(struct nats *n)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < n->n_line; i++) {
+        unsigned at = n->line[(n->line_at + i) % NATS_MAX_BATCH];
+        if (n->place[at].state == NATS_QUEUED)
+            n->line[(n->line_at + kept++) % NATS_MAX_BATCH] = at;
+    }
+    n->n_line = kept;
+}
+
+/* An answer to a PING that does not come ends the session; an ack that does not come is the event's own matter. */
+static void give_up(struct nats *n)
 {
     int64_t now = clock_mono_ms();
-    bool all = now >= atomic_load(&n->hasten_ms);
-    char why[NATS_WHY] = "";
-    if (l->state == LINK_UP && !all && now < l->look_ms)
+    bool all = atomic_load(&n->hasten_ms) <= now;
+    char late[SEND_WHY];
+    if (n->n_pings > 0 && now - n->pings[0].at_ms >= NATS_ANSWER_MS)
+        nats_lose(n, STR("no answer in time"));
+    if (n->n_open == 0 || (!all && now < n->look_ms))
         return;
-    l->look_ms = INT64_MAX;
+    n->look_ms = INT64_MAX;
+    (void)snprintf(late, sizeof(late), "%.60s: no answer in time%s", n->names.shown,
+                   n->mode == NATS_JETSTREAM ? " (has the stream acknowledgements off?)" : "");
     for (size_t i = 0; i < NATS_MAX_BATCH; i++) {
-        struct nats_place *p = &l->place[i];
-        if (p->state != PLACE_OUT && p->state != PLACE_QUEUED)
+        struct nats_place *p = &n->place[i];
+        if (p->state != NATS_OUT && p->state != NATS_QUEUED)
             continue;
-        if (l->state != LINK_UP) {
-            if (!why[0])
-                nats_explain(&n->names, l->why, why, sizeof(why));
-            nats_judge(l, p, SEND_RETRY, why);
-        } else if (all || now >= p->deadline_ms) {
-            char late[NATS_WHY];
-            (void)snprintf(late, sizeof(late), "%.60s: no answer in time%s", n->names.shown,
-                           n->mode == NATS_JETSTREAM ? " (has the stream acknowledgements off?)" : "");
-            nats_judge(l, p, SEND_RETRY, late);
-        } else if (p->deadline_ms < l->look_ms) {
-            l->look_ms = p->deadline_ms;
-        }
+        if (all || now >= p->deadline_ms)
+            nats_give_outcome(n, p, SEND_RETRY, late);
+        else if (p->deadline_ms < n->look_ms)
+            n->look_ms = p->deadline_ms;
     }
+    shorten_line(n);
 }
 
-static size_t collect(struct nats_link *l, struct send_done *done)
+static size_t take_judged(struct nats *n, struct send_done *done)
 {
-    size_t n = l->n_judged;
-    for (size_t i = 0; i < n; i++) {
-        struct nats_place *p = &l->place[l->judged[i]];
-        done[i] = (struct send_done){l->judged[i], p->result, 0};
-        p->state = PLACE_FREE;
+    size_t found = n->n_judged;
+    for (size_t i = 0; i < found; i++) {
+        struct nats_place *p = &n->place[n->judged[i]];
+        done[i] = (struct send_done){n->judged[i], p->result, 0};
+        p->state = NATS_FREE;
     }
-    l->n_judged = 0;
-    return n;
+    n->n_judged = 0;
+    return found;
 }
 
-/* mutex held. NATS Streaming: the oldest event that waits for a place among the acks awaited. */
-static struct nats_place *next_queued(struct nats *n, struct nats_link *l)
+static int64_t next_due(struct nats *n, int64_t until_ms)
 {
-    struct nats_place *next = NULL;
-    if (l->n_queued == 0 || l->n_out >= n->max_out || l->state != LINK_UP)
-        return NULL;
-    for (size_t i = 0; i < NATS_MAX_BATCH; i++)
-        if (l->place[i].state == PLACE_QUEUED && (!next || l->place[i].serial < next->serial))
-            next = &l->place[i];
-    return next;
+    int64_t dues[] = {n->n_open > 0 ? n->look_ms : until_ms, atomic_load(&n->hasten_ms),
+                      n->n_pings > 0 ? n->pings[0].at_ms + NATS_ANSWER_MS : until_ms,
+                      n->conf->ping_interval > 0 ? n->pinged_ms + n->conf->ping_interval : until_ms};
+    for (size_t i = 0; i < sizeof(dues) / sizeof(dues[0]); i++)
+        if (dues[i] < until_ms)
+            until_ms = dues[i];
+    return until_ms;
 }
 
-static void feed(struct nats *n, struct nats_link *l)
+/* Waits for the socket, a wake or the time; false when it is over or somebody woke us. */
+static bool wait_some(struct nats *n, int64_t until_ms)
 {
-    struct nats_place *p;
-    while ((p = next_queued(n, l))) {
-        p->state = PLACE_OUT;
-        l->n_queued--;
-        l->n_out++;
-        mutex_unlock(&l->mutex);
-        publish(n, l, p);
-        mutex_lock(&l->mutex);
-    }
-}
-
-/* Lets the other threads work until something was handed over, at most until p. False: the time is over. */
-static bool await(struct nats *n, const struct patience *p)
-{
+    struct pollfd fds[] = {{.fd = n->wake_fd, .events = POLLIN},
+                           {.fd = n->stream.fd, .events = stream_events(&n->stream)}};
+    int64_t now = clock_mono_ms(), left = next_due(n, until_ms) - now;
     uint64_t count;
-    return patience_poll(p, n->wake_fd, POLLIN) && read(n->wake_fd, &count, sizeof(count)) == sizeof(count);
+    if (now >= until_ms || atomic_load(&n->hasten_ms) <= now)
+        return false;
+    if (n->stream.ssl && SSL_pending(n->stream.ssl) > 0)
+        return true;
+    if (poll(fds, 2, left < 0 ? 0 : (int)(left < SLICE_MS ? left : SLICE_MS)) <= 0)
+        return true;
+    return !fds[0].revents || read(n->wake_fd, &count, sizeof(count)) != sizeof(count);
 }
 
-/* Acks come one by one, but quickly one after the other: waking for each of them would cost more than they do. */
-static void gather(struct nats *n, struct nats_link *l)
+/* Core: asks whether what was published has been read. All: as often as the settings say. */
+static void ask(struct nats *n)
 {
-    mutex_lock(&l->mutex);
-    bool more = l->state == LINK_UP && l->n_judged > 0 && l->n_judged < n->gather && l->n_open > 0;
-    l->enough = n->gather;
-    l->waiting = more;
-    mutex_unlock(&l->mutex);
-    struct patience p = {clock_mono_ms() + NATS_GATHER_MS, &n->hasten_ms};
-    if (more)
-        (void)await(n, &p);
+    int64_t every = n->conf->ping_interval;
+    bool asks = n->mode == NATS_CORE && n->published > n->asked && n->n_out > 0;
+    if (n->phase == NATS_UP && (asks || (every > 0 && clock_mono_ms() - n->pinged_ms >= every)))
+        nats_ping(n);
 }
 
 size_t nats_poll(void *arg, struct send_done *done, int64_t until_ms)
 {
     struct nats *n = arg;
-    struct nats_link *l = n->link;
-    bool more = true;
-    size_t got;
-    if (!l)
-        return 0;
-    for (;;) {
-        mutex_lock(&l->mutex);
-        if (n->mode == NATS_STREAMING)
-            feed(n, l);
-        if (l->published > l->confirmed &&
-            l->asked == l->answered) /* else they would lie in a buffer for 1 ms */
-            nats_link_ask(l);
-        give_up(n, l);
-        got = collect(l, done);
-        struct patience p = {l->n_open > 0 && l->look_ms < until_ms ? l->look_ms : until_ms, &n->hasten_ms};
-        l->waiting = got == 0 && more;
-        l->enough = 1;
-        mutex_unlock(&l->mutex);
-        if (got > 0 || !more)
-            return got;
-        if (await(n, &p)) {
-            more = false;
-            gather(n, l);
-        } else {
-            more = clock_mono_ms() < until_ms;
+    int64_t gather_ms = INT64_MAX;
+    for (bool going = true;; going = wait_some(n, gather_ms < until_ms ? gather_ms : until_ms)) {
+        ask(n);
+        nats_pump(n);
+        if (n->n_line > 0 && n->phase == NATS_UP) {
+            feed(n);
+            ask(n);
+            nats_flush(n);
         }
+        give_up(n);
+        if (!going || n->n_judged >= NATS_GATHER || (n->n_judged > 0 && n->n_open == 0))
+            return take_judged(n, done);
+        /* Answers come one by one, but quickly one after the other: a step for each would cost more than they do. */
+        if (n->n_judged > 0 && gather_ms == INT64_MAX)
+            gather_ms = clock_mono_ms() + NATS_GATHER_MS;
     }
 }

@@ -241,7 +241,7 @@ def test_streaming_tls(make_server, start_broker, subject, tmp_path):
 
 BAD = [({"address": "nats://127.0.0.1:1"}, "without a scheme"), ({"subject": ""}, "SUBJECT_1 is not set"),
        ({"subject": "a.*"}, "wildcards"), ({"username": "alice"}, "must be specified as a pair"),
-       ({"client_cert": "/c"}, "set together"), ({"tls_handshake_first": "on"}, "waits for the server's greeting"),
+       ({"client_cert": "/c"}, "set together"), ({"tls_handshake_first": "on"}, "needs tls=on"),
        ({"streaming": "on"}, "empty cluster id"),
        ({"streaming": "on", "streaming_cluster_id": "c", "jetstream": "on"}, "cannot both be on")]
 
@@ -263,12 +263,13 @@ def test_unreadable_files(make_server, broker, tmp_path):
         env.update(nats_env(broker, name, **keys))
     server = make_server(env=env).start()
     for pattern_ in ("nats:s: offline: .*without the seed of a user", "nats:n: offline: .*nkey_seed .* cannot be read: No such file",
-                     "nats:a: offline: .*cert_authority cannot be used", "nats:k: offline: .*client_cert or client_key cannot be used"):
+                     "nats:c: offline: .*user_credentials .* cannot be read: No such file",
+                     "nats:a: offline: .*the CA certificate .* cannot be used", "nats:k: offline: .*client_cert .* cannot be used"):
         wait_for(lambda p=pattern_: re.search(p, server.log()), 20, pattern_)
 
 
 def test_it_names_itself_and_pings(make_server, broker, subject):
-    """By its name in the server's list of connections; ping_interval makes the library ask on its own."""
+    """By its name in the server's list of connections."""
     make_server(env=nats_env(broker, subject=subject, ping_interval="1s")).start()
 
     def mine():

@@ -4,6 +4,7 @@
  * an event in the message asks. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "receiver.h"
 
@@ -67,9 +68,18 @@ static const struct {
 /* To the reply subject that stands behind the publish's subject, for the client's one subscription. */
 static bool acknowledge(struct visit *v, const char *q)
 {
+    static char late[128]; /* "b/late" is answered when "b/reuse" comes, which is not answered itself */
     char reply[128], text[512];
     if (sscanf(q, "HPUB %*s %127s", reply) != 1)
         return true;
+    if (strstr(q, "b/late")) {
+        memcpy(late, reply, sizeof(late));
+        return true;
+    }
+    if (strstr(q, "b/reuse")) {
+        (void)snprintf(text, sizeof(text), "MSG %s 1 22\r\n{\"stream\":\"S\",\"seq\":7}\r\n", late);
+        return receiver_say(v->fd, text);
+    }
     if (strstr(q, "b/nostream")) {
         (void)snprintf(text, sizeof(text), "HMSG %s 1 16 16\r\nNATS/1.0 503\r\n\r\n\r\n", reply);
         return receiver_say(v->fd, text);
