@@ -109,6 +109,11 @@ void http_set_url(CURL *c, const char *url)
     curl_easy_setopt(c, CURLOPT_PROXY, proxy_for(url));
 }
 
+bool http_proxied(const char *url)
+{
+    return proxy_for(url)[0] != 0;
+}
+
 static const char *hint_of(CURLcode code, const char *text)
 {
     if (code == CURLE_PEER_FAILED_VERIFICATION)

@@ -26,6 +26,8 @@ void http_trust_release(struct http_trust *t);
 CURL *http_handle(const struct http_trust *t, const char *client_cert, const char *client_key, char *error);
 /* Where the handle's next transfer goes, by which proxy: HTTP_PROXY, HTTPS_PROXY, NO_PROXY as Go's programs read them. */
 void http_set_url(CURL *c, const char *url);
+/* May it be asked through a proxy? */
+bool http_proxied(const char *url);
 /* Who answers, for messages. */
 struct http_names {
     const char *shown;   /* the URL without its secrets */

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "target/http.h"
+#include "target/http_reply.h"
 #include "target/webhook.h"
 
 #define WEBHOOK_IN_FLIGHT 16
@@ -22,13 +23,23 @@ struct hook_place { /* one event that was handed over */
     unsigned most, next;   /* records in a POST that it rides in; who waits behind it */
     struct send_done done; /* HOOK_JUDGED: its outcome, which waits for poll */
 };
+struct plain_link { /* a connection of our own, where none of what libcurl knows beyond that is needed */
+    CURL *dial;     /* makes it */
+    bool dialing;   /* libcurl has `dial` */
+    int fd;         /* -1: not connected */
+    bool used;      /* it was kept since an earlier request */
+    struct buf head;
+    size_t out; /* bytes of head and body that are sent */
+    struct http_reply reply;
+};
 struct flight { /* one easy handle */
     struct webhook *hook;
     CURL *easy;
     struct buf body;
     unsigned place[WEBHOOK_RECORDS], n; /* the events in it */
     int64_t deadline_ms;                /* the earliest of theirs */
-    bool busy;                          /* libcurl has it */
+    bool busy;                          /* it is under way */
+    bool by_curl;                       /* and libcurl has it, all of it */
     unsigned redirects,
         unasked;            /* unasked: connections given up because something was there before the request */
     char *url;              /* where a redirect led; NULL: the endpoint */
@@ -38,12 +49,17 @@ struct flight { /* one easy handle */
     bool reply_cut; /* by us, because it would not end */
     int64_t retry_after_ms;
     char error[CURL_ERROR_SIZE];
+    struct plain_link link;
 };
 struct webhook {
     const struct webhook_conf *conf;
     char *id, *shown;
     struct curl_slist *headers, *bare_headers; /* with and without Authorization */
     CURLM *multi;
+    unsigned n_multi; /* transfers and dials that libcurl has */
+    struct buf plain_start,
+        plain_lines; /* of every request over our own connections: its first lines, and those behind
+                                            its own; empty: there are no such connections */
     struct flight flight[WEBHOOK_IN_FLIGHT];
     struct hook_place places[WEBHOOK_PLACES];
     unsigned n_places, first, last; /* those in use; of those that wait, WEBHOOK_NOBODY: none does */
@@ -72,10 +88,41 @@ CURL *webhook_prepare(struct webhook *w, struct flight *f);
 bool webhook_connect(void *self, int64_t deadline_ms, struct err *e);
 void webhook_begin(void *self, unsigned place, const struct event_ref *ev, int64_t deadline_ms);
 size_t webhook_poll(void *self, struct send_done *done, int64_t until_ms);
-void webhook_wake(void *self);
 /* Its own header lines are forgotten. */
 void webhook_drop_own(struct flight *f);
 void webhook_hasten(void *self, int64_t deadline_ms);
+
+/* The reason of a failure, in words for the operator; by: the handle that failed. */
+void webhook_explain(struct flight *f, CURL *by, CURLcode code, char why[SEND_WHY]);
+/* The flight's reply has come. location: where a redirect leads, NULL: nowhere. */
+void webhook_replied(struct webhook *w, struct flight *f, long status, const char *location);
+
+/* --- webhook_wait.c */
+void webhook_wake(void *self);
+void webhook_hasten(void *self, int64_t deadline_ms);
+int64_t webhook_time_left(struct webhook *w, int64_t deadline_ms);
+void webhook_set_times(struct webhook *w, CURL *c, int64_t deadline_ms);
+/* Goes on with what is under way until something happened, at most until the deadline; false when that is over, somebody
+ * woke us (may_wake), or libcurl gives up. */
+bool webhook_run(struct webhook *w, bool may_wake, int64_t deadline_ms);
+/* libcurl has the flight's transfer no more. */
+void webhook_land(struct webhook *w, struct flight *f);
+
+/* --- webhook_plain.c */
+/* Does the endpoint need nothing but TCP and HTTP (no TLS, no proxy, no login)? Then plain_start and plain_lines are set. */
+void webhook_plain_init(struct webhook *w);
+/* False when libcurl gives no handle. */
+bool webhook_plain_open(struct webhook *w, struct flight *f);
+/* The request in f->body goes to the endpoint; it is busy then, or has its outcome already. */
+void webhook_plain_launch(struct webhook *w, struct flight *f);
+/* Its dial has ended. */
+void webhook_plain_dialed(struct webhook *w, struct flight *f, CURLcode code);
+/* What to wait for on its connection, events of poll(2); 0: nothing. And goes on when that is there. */
+short webhook_plain_awaits(const struct flight *f);
+void webhook_plain_go(struct webhook *w, struct flight *f);
+/* Closes its connection. */
+void webhook_plain_hang_up(struct webhook *w, struct flight *f);
+void webhook_plain_close(struct webhook *w, struct flight *f);
 
 /* --- webhook_batch.c */
 unsigned webhook_places(const void *conf);

@@ -10,8 +10,8 @@
 
 #include "base/clock.h"
 
-#define REPLY_MAX    (1u << 20) /* of a body, which is thrown away */
-#define HEAD_MAX     (256u << 10)
+#define REPLY_MAX    HTTP_REPLY_BODY /* of a body, which is thrown away */
+#define HEAD_MAX     HTTP_REPLY_HEAD
 #define ENVELOPE_MAX (1u << 20)
 #define USER_AGENT   "User-Agent: Belfry/" BELFRY_VERSION
 
@@ -124,6 +124,7 @@ void *webhook_open(const void *conf, const char *id, struct err *e)
     atomic_store(&w->hasten_ms, INT64_MAX);
     http_trust_init(&w->trust, w->conf->common.ca_pem);
     prepare_headers(w);
+    webhook_plain_init(w);
     if (w->wake_fd < 0) {
         webhook_close(w);
         (void)err_errno(e, "no eventfd");
@@ -132,9 +133,10 @@ void *webhook_open(const void *conf, const char *id, struct err *e)
     for (size_t i = 0; i < WEBHOOK_IN_FLIGHT; i++) {
         struct flight *f = &w->flight[i];
         f->hook = w;
+        f->link.fd = -1;
         buf_init(&f->body, ENVELOPE_MAX);
         f->easy = webhook_prepare(w, f);
-        if (!f->easy) {
+        if (!f->easy || !webhook_plain_open(w, f)) {
             webhook_close(w);
             (void)err_set(e, "libcurl gives no handle");
             return NULL;
@@ -148,8 +150,8 @@ void webhook_disconnect(void *arg)
     struct webhook *w = arg;
     for (size_t i = 0; i < WEBHOOK_IN_FLIGHT; i++) {
         if (w->flight[i].busy)
-            (void)curl_multi_remove_handle(w->multi, w->flight[i].easy);
-        w->flight[i].busy = false;
+            webhook_land(w, &w->flight[i]);
+        webhook_plain_hang_up(w, &w->flight[i]);
     }
     webhook_forget_places(w);
     if (w->multi)
@@ -164,6 +166,7 @@ void webhook_close(void *arg)
     for (size_t i = 0; i < WEBHOOK_IN_FLIGHT; i++) {
         if (w->flight[i].easy)
             curl_easy_cleanup(w->flight[i].easy);
+        webhook_plain_close(w, &w->flight[i]);
         buf_release(&w->flight[i].body);
         free(w->flight[i].url);
         webhook_drop_own(&w->flight[i]);
@@ -174,6 +177,8 @@ void webhook_close(void *arg)
     curl_slist_free_all(w->headers);
     curl_slist_free_all(w->bare_headers);
     http_trust_release(&w->trust);
+    buf_release(&w->plain_start);
+    buf_release(&w->plain_lines);
     free(w->id);
     free(w->shown);
     free(w);

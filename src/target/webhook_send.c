@@ -15,59 +15,33 @@
 #define POLL_MS         200
 #define UNASKED_MAX     (2 * WEBHOOK_IN_FLIGHT) /* as many connections as there may be */
 
-static int64_t time_left(struct webhook *w, int64_t deadline_ms)
+#define PLACE_MAX 128
+
+/* Where a reply leads, for messages: a relative Location inherits the endpoint's user and password. */
+static void show_place(const char *location, char place[PLACE_MAX])
 {
-    int64_t hasten = atomic_load(&w->hasten_ms);
-    return (hasten < deadline_ms ? hasten : deadline_ms) - clock_mono_ms();
+    struct buf b;
+    buf_init(&b, 4096);
+    if (location)
+        http_shown(str_c(location), &b);
+    (void)snprintf(place, PLACE_MAX, "%.*s", STR_FMT(buf_view(&b)));
+    buf_release(&b);
 }
 
-void webhook_hasten(void *arg, int64_t deadline_ms)
+/* Who answers: where a redirect led, if one did. */
+static const char *shown_of(const struct flight *f, char place[PLACE_MAX])
 {
-    struct webhook *w = arg; /* the loop looks at it at least five times a second */
-    atomic_store(&w->hasten_ms, deadline_ms);
+    if (!f->url)
+        return f->hook->shown;
+    show_place(f->url, place);
+    return place;
 }
 
-/* Runs transfers until something happened, at most until the deadline; false when that is over, somebody woke us, or libcurl
- * gives up. */
-static bool run_some(struct webhook *w, bool may_wake, int64_t deadline_ms)
+void webhook_explain(struct flight *f, CURL *by, CURLcode code, char why[SEND_WHY])
 {
-    struct curl_waitfd wake = {.fd = w->wake_fd, .events = CURL_WAIT_POLLIN};
-    int running, ready;
-    uint64_t count;
-    if (curl_multi_perform(w->multi, &running) != CURLM_OK)
-        return false;
-    int64_t left = time_left(w, deadline_ms);
-    if (left <= 0)
-        return false;
-    if (running == 0) /* all have ended */
-        return true;
-    if (curl_multi_poll(w->multi, &wake, may_wake, (int)(left < POLL_MS ? left : POLL_MS), &ready) !=
-        CURLM_OK)
-        return false;
-    return !wake.revents || read(w->wake_fd, &count, sizeof(count)) != sizeof(count);
-}
-
-void webhook_wake(void *arg)
-{
-    struct webhook *w = arg;
-    uint64_t one = 1;
-    ssize_t n = write(w->wake_fd, &one, sizeof(one));
-    (void)n; /* it cannot be so full that it is not readable */
-}
-
-static void set_times(struct webhook *w, struct flight *f, int64_t deadline_ms)
-{
-    int64_t left = time_left(w, deadline_ms);
-    left = left < 1 ? 1 : left;
-    curl_easy_setopt(f->easy, CURLOPT_TIMEOUT_MS, (long)(left < TOTAL_TIME_MS ? left : TOTAL_TIME_MS));
-    curl_easy_setopt(f->easy, CURLOPT_CONNECTTIMEOUT_MS,
-                     (long)(left < CONNECT_TIME_MS ? left : CONNECT_TIME_MS));
-}
-
-static void explain(struct flight *f, const char *shown, CURLcode code, char *why, size_t why_n)
-{
-    struct http_names names = {shown, "WEBHOOK_ENDPOINT", f->hook->id};
-    http_explain(f->easy, &names, f->error, code, why, why_n);
+    char at[PLACE_MAX];
+    struct http_names names = {shown_of(f, at), "WEBHOOK_ENDPOINT", f->hook->id};
+    http_explain(by, &names, f->error, code, why, SEND_WHY);
 }
 
 /* Only dials (through the proxy and TLS where there are): a request would be an event that is none. */
@@ -90,20 +64,25 @@ bool webhook_connect(void *arg, int64_t deadline_ms, struct err *e)
     }
     f->error[0] = 0;
     http_set_url(f->easy, w->conf->endpoint);
-    set_times(w, f, until);
+    webhook_set_times(w, f->easy, until);
     curl_easy_setopt(f->easy, CURLOPT_CONNECT_ONLY, 1L);
     (void)curl_multi_add_handle(w->multi, f->easy);
+    w->n_multi++;
     CURLMsg *m = NULL;
     int left;
     bool going = true;
     while (going && !(m = curl_multi_info_read(w->multi, &left)))
-        going = run_some(w, false, until);
+        going = webhook_run(w, false, until);
     if (!m)
         m = curl_multi_info_read(w->multi, &left);
     CURLcode code = m ? m->data.result : CURLE_OPERATION_TIMEDOUT;
-    if (code != CURLE_OK)
-        explain(f, w->shown, code, e->text, sizeof(e->text));
+    if (code != CURLE_OK) {
+        char why[SEND_WHY];
+        webhook_explain(f, f->easy, code, why);
+        (void)err_set(e, "%s", why);
+    }
     (void)curl_multi_remove_handle(w->multi, f->easy);
+    w->n_multi--;
     curl_easy_cleanup(f->easy);
     f->easy = easy;
     return code == CURLE_OK;
@@ -143,7 +122,7 @@ static void add_attribute(void *ctx, const char *name, struct str value)
 }
 
 /* Made again for every request, redirected ones too: the time is signed. */
-static void set_headers(struct flight *f, struct curl_slist *all)
+static void set_own(struct flight *f)
 {
     const struct webhook_conf *conf = f->hook->conf;
     struct attributes a = {.f = f};
@@ -158,6 +137,11 @@ static void set_headers(struct flight *f, struct curl_slist *all)
         add_own(f, &a.line);
     }
     buf_release(&a.line);
+}
+
+static void set_headers(struct flight *f, struct curl_slist *all)
+{
+    set_own(f);
     for (struct curl_slist *l = f->own; l; l = l->next)
         if (!l->next) {
             l->next = all;
@@ -167,7 +151,7 @@ static void set_headers(struct flight *f, struct curl_slist *all)
 }
 
 /* False when libcurl does not take it. */
-static bool launch(struct webhook *w, struct flight *f, const char *url)
+static bool launch_by_curl(struct webhook *w, struct flight *f, const char *url)
 {
     bool home = !f->url || http_same_origin(str_c(f->url), str_c(w->conf->endpoint));
     f->error[0] = 0;
@@ -175,26 +159,14 @@ static bool launch(struct webhook *w, struct flight *f, const char *url)
     f->reply_cut = f->head_done = false;
     f->retry_after_ms = 0;
     http_set_url(f->easy, url);
-    set_times(w, f, f->deadline_ms);
+    webhook_set_times(w, f->easy, f->deadline_ms);
     set_headers(f, home ? w->headers : w->bare_headers);
     curl_easy_setopt(f->easy, CURLOPT_POST, 1L);
     curl_easy_setopt(f->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)f->body.len);
     curl_easy_setopt(f->easy, CURLOPT_POSTFIELDS, f->body.p);
-    f->busy = curl_multi_add_handle(w->multi, f->easy) == CURLM_OK;
+    f->busy = f->by_curl = curl_multi_add_handle(w->multi, f->easy) == CURLM_OK;
+    w->n_multi += f->busy;
     return f->busy;
-}
-
-#define PLACE_MAX 128
-
-/* Where a reply leads, for messages: a relative Location inherits the endpoint's user and password. */
-static void show_place(const char *location, char place[PLACE_MAX])
-{
-    struct buf b;
-    buf_init(&b, 4096);
-    if (location)
-        http_shown(str_c(location), &b);
-    (void)snprintf(place, PLACE_MAX, "%.*s", STR_FMT(buf_view(&b)));
-    buf_release(&b);
 }
 
 /* 307 and 308: the same request again elsewhere, body and all. False when it is not to be followed, why says so. */
@@ -216,7 +188,7 @@ static bool follow(struct webhook *w, struct flight *f, const char *location, ch
     free(f->url);
     f->url = url;
     f->redirects++;
-    return launch(w, f, url);
+    return launch_by_curl(w, f, url);
 }
 
 /* Nothing of the request was sent: the connection had something to say first, and is closed. So it goes over another one. */
@@ -224,40 +196,40 @@ static bool again(struct webhook *w, struct flight *f, CURLcode code)
 {
     if (code != CURLE_ABORTED_BY_CALLBACK || f->unasked == 0 || f->unasked > UNASKED_MAX)
         return false;
-    return launch(w, f, f->url ? f->url : w->conf->endpoint);
+    return launch_by_curl(w, f, f->url ? f->url : w->conf->endpoint);
 }
 
-/* A transfer has ended: its events' outcome, unless a redirect is followed. */
-static void finish(struct webhook *w, struct flight *f, CURLcode code)
+void webhook_replied(struct webhook *w, struct flight *f, long status, const char *location)
 {
     char why[SEND_WHY], at[PLACE_MAX], place[PLACE_MAX];
-    const char *shown = w->shown;
-    long status = 0;
-    char *location = NULL;
-    if (f->url) { /* who answers is where a redirect led */
-        show_place(f->url, at);
-        shown = at;
-    }
-    (void)curl_multi_remove_handle(w->multi, f->easy);
-    f->busy = false;
-    if (again(w, f, code))
-        return;
-    curl_easy_getinfo(f->easy, CURLINFO_RESPONSE_CODE, &status);
-    if (code == CURLE_OK && !f->head_done)
-        code = CURLE_RECV_ERROR;
-    if (code != CURLE_OK && !(code == CURLE_WRITE_ERROR && f->reply_cut)) {
-        explain(f, shown, code, why, sizeof(why));
-        webhook_judge(w, f, SEND_RETRY, why, 0);
-        return;
-    }
-    curl_easy_getinfo(f->easy, CURLINFO_REDIRECT_URL, &location);
     show_place(location, place);
-    enum send_result r = webhook_outcome(status, shown, str_c(place), w->id, why, sizeof(why));
+    enum send_result r = webhook_outcome(status, shown_of(f, at), str_c(place), w->id, why, sizeof(why));
     if ((status == 307 || status == 308) && location && follow(w, f, location, why, sizeof(why)))
         return;
     if (r == SEND_REJECT && webhook_split(w, f, status == 413))
         return;
     webhook_judge(w, f, r, why, r == SEND_OK ? 0 : f->retry_after_ms);
+}
+
+/* A transfer of libcurl's has ended: its events' outcome, unless a redirect is followed. */
+static void finish(struct webhook *w, struct flight *f, CURLcode code)
+{
+    char why[SEND_WHY];
+    long status = 0;
+    char *location = NULL;
+    webhook_land(w, f);
+    if (again(w, f, code))
+        return;
+    if (code == CURLE_OK && !f->head_done)
+        code = CURLE_RECV_ERROR;
+    if (code != CURLE_OK && !(code == CURLE_WRITE_ERROR && f->reply_cut)) {
+        webhook_explain(f, f->easy, code, why);
+        webhook_judge(w, f, SEND_RETRY, why, 0);
+        return;
+    }
+    curl_easy_getinfo(f->easy, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(f->easy, CURLINFO_REDIRECT_URL, &location);
+    webhook_replied(w, f, status, location);
 }
 
 static void finish_some(struct webhook *w)
@@ -270,7 +242,10 @@ static void finish_some(struct webhook *w)
         struct flight *f = NULL;
         CURLcode code = m->data.result;
         curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&f);
-        finish(w, f, code);
+        if (m->easy_handle == f->link.dial)
+            webhook_plain_dialed(w, f, code);
+        else
+            finish(w, f, code);
     }
 }
 
@@ -279,13 +254,16 @@ static void give_up(struct webhook *w)
 {
     char why[SEND_WHY];
     (void)snprintf(why, sizeof(why), "%s: no answer in time", w->shown);
-    int64_t left = time_left(w, INT64_MAX);
+    int64_t left = webhook_time_left(w, INT64_MAX);
     webhook_give_up_waiting(w, left <= 0 ? INT64_MAX : clock_mono_ms(), why);
     for (size_t i = 0; i < WEBHOOK_IN_FLIGHT; i++) {
         struct flight *f = &w->flight[i];
-        if (!f->busy || time_left(w, f->deadline_ms) > 0)
+        if (!f->busy || webhook_time_left(w, f->deadline_ms) > 0)
             continue;
-        (void)curl_multi_remove_handle(w->multi, f->easy);
+        if (f->by_curl)
+            webhook_land(w, f);
+        else
+            webhook_plain_hang_up(w, f);
         f->busy = false;
         webhook_judge(w, f, SEND_RETRY, why, 0);
     }
@@ -296,6 +274,16 @@ void webhook_begin(void *arg, unsigned place, const struct event_ref *ev, int64_
     struct webhook *w = arg;
     BUG_ON(!w->multi);
     webhook_wait(w, place, ev, deadline_ms);
+}
+
+static void launch(struct webhook *w, struct flight *f)
+{
+    if (w->plain_start.len > 0) {
+        set_own(f);
+        webhook_plain_launch(w, f);
+    } else if (!launch_by_curl(w, f, w->conf->endpoint)) {
+        webhook_judge(w, f, SEND_RETRY, "libcurl takes no transfer", 0);
+    }
 }
 
 /* What waits goes out over the handles that are free. */
@@ -310,8 +298,7 @@ static void launch_waiting(struct webhook *w)
         f->redirects = f->unasked = 0;
         free(f->url);
         f->url = NULL;
-        if (!launch(w, f, w->conf->endpoint))
-            webhook_judge(w, f, SEND_RETRY, "libcurl takes no transfer", 0);
+        launch(w, f);
     }
 }
 
@@ -335,7 +322,7 @@ size_t webhook_poll(void *arg, struct send_done *done, int64_t until_ms)
         return webhook_take_judged(w, done);
     do {
         launch_waiting(w);
-        going = run_some(w, true, next_deadline(w, until_ms));
+        going = webhook_run(w, true, next_deadline(w, until_ms));
         finish_some(w);
         give_up(w);
         n = webhook_take_judged(w, done);
