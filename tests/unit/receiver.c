@@ -104,11 +104,15 @@ static bool answer(struct visit *v, const char *q)
 {
     static const char ok[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
     struct receiver *r = v->r;
-    bool moved = has(q, "POST /moved");
+    bool moved = has(q, "POST /moved"), first = v->published++ == 0;
     if (has(q, "b/hang"))
         return receiver_hang(v), false;
     if (has(q, "b/close"))
         return false;
+    if (has(q, "b/bye"))
+        return receiver_say(v->fd, ok), told_unasked(r), false;
+    if (has(q, "b/fickle")) /* only as the first of its connection it gets an answer */
+        return first && receiver_say(v->fd, ok);
     if (has(q, "b/half"))
         return receiver_say(v->fd, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhal"), false;
     if (has(q, "b/cuthead"))

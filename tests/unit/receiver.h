@@ -15,9 +15,10 @@ struct receiver;
 struct visit { /* one connection */
     struct receiver *r;
     int fd;
-    uint64_t published, size, sequencer; /* AMQP: publishes so far; body and number of the one at hand */
-    size_t n;                            /* bytes of the request at hand */
-    uint64_t late;                       /* MQTT: waits for its acknowledgement; 0: none */
+    uint64_t published, size,
+        sequencer; /* publishes so far (webhook: requests); AMQP: body and number of the one at hand */
+    size_t n;      /* bytes of the request at hand */
+    uint64_t late; /* MQTT: waits for its acknowledgement; 0: none */
 };
 struct protocol {
     /* Bytes of the whole request that `in` begins with; 0: not whole yet. */

@@ -907,6 +907,61 @@ static void test_unasked_reply(void **state)
     receiver_stop(&r);
 }
 
+/* Who closes a kept connection has not served the request that was on its way: it goes over a new one, once. */
+static void test_closed_meanwhile(void **state)
+{
+    (void)state;
+    struct receiver r;
+    struct err e;
+    struct batch b;
+    receiver_start(&r);
+    struct instance in = instance_at(&target_webhook, &r, "");
+    assert_true(connect_within(&in, 5000, &e));
+    for (unsigned i = 0; i < 20; i++) {
+        static const char *const keys[] = {"bye", "fickle", "fickle", "close"};
+        send_keys(&in, &b, &keys[i % COUNT_OF(keys)], 1, 5000);
+        assert_int_equal(b.out[0], i % COUNT_OF(keys) == 3 ? SEND_RETRY : SEND_OK);
+        if (i % COUNT_OF(keys) == 0)
+            assert_true(receiver_await_unasked(&r, i / COUNT_OF(keys) + 1));
+    }
+    /* "fickle" after another "fickle" came twice, and so did "close" */
+    assert_int_equal(receiver_requests(&r), 20 + 5 + 5);
+    instance_close(&in);
+    receiver_stop(&r);
+}
+
+/* More than a socket takes at once. */
+static void test_large_event(void **state)
+{
+    (void)state;
+    enum { SIZE = 1000000 };
+    struct receiver r;
+    struct err e;
+    struct send_done done[BATCH];
+    char *record = x_malloc(SIZE);
+    receiver_start(&r);
+    struct instance in = instance_at(&target_webhook, &r, "");
+    assert_true(connect_within(&in, 5000, &e));
+    memset(record, ' ', SIZE);
+    record[0] = '{';
+    record[SIZE - 1] = '}';
+    struct event_ref ev = {.event_name = STR("s3:ObjectCreated:Put"),
+                           .bucket = STR("b"),
+                           .key = STR("large"),
+                           .record = str_n(record, SIZE)};
+    target_webhook.begin(in.self, 0, &ev, clock_mono_ms() + 5000);
+    assert_int_equal(target_webhook.poll(in.self, done, clock_mono_ms() + 5000), 1);
+    assert_int_equal(done[0].result, SEND_OK);
+    const char *request = receiver_find(&r, "b/large");
+    assert_non_null(request);
+    assert_int_equal(
+        strlen(strstr(request, "\r\n\r\n")),
+        4 + strlen("{\"EventName\":\"s3:ObjectCreated:Put\",\"Key\":\"b/large\",\"Records\":[]}") + SIZE);
+    free(record);
+    instance_close(&in);
+    receiver_stop(&r);
+}
+
 static void test_retry_after_is_told(void **state)
 {
     (void)state;
@@ -1073,7 +1128,8 @@ int main(void)
         cmocka_unit_test(test_arrays),        cmocka_unit_test(test_deaf_database),
         cmocka_unit_test(test_request),       cmocka_unit_test(test_connections_are_kept),
         cmocka_unit_test(test_redirects),     cmocka_unit_test(test_secrets_of_the_url),
-        cmocka_unit_test(test_unasked_reply), cmocka_unit_test(test_retry_after_is_told),
+        cmocka_unit_test(test_unasked_reply), cmocka_unit_test(test_closed_meanwhile),
+        cmocka_unit_test(test_large_event),   cmocka_unit_test(test_retry_after_is_told),
         cmocka_unit_test(test_proxy),         cmocka_unit_test(test_check),
         cmocka_unit_test(test_authorization), cmocka_unit_test(test_retry_after),
         cmocka_unit_test(test_outcomes),      cmocka_unit_test(test_urls),
