@@ -107,6 +107,8 @@ void webhook_set_times(struct webhook *w, CURL *c, int64_t deadline_ms);
 bool webhook_run(struct webhook *w, bool may_wake, int64_t deadline_ms);
 /* libcurl has the flight's transfer no more. */
 void webhook_land(struct webhook *w, struct flight *f);
+/* The flight is given up, with its connection. */
+void webhook_drop(struct webhook *w, struct flight *f);
 
 /* --- webhook_plain.c */
 /* Does the endpoint need nothing but TCP and HTTP (no TLS, no proxy, no login)? Then plain_start and plain_lines are set. */

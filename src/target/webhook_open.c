@@ -148,11 +148,8 @@ void *webhook_open(const void *conf, const char *id, struct err *e)
 void webhook_disconnect(void *arg)
 {
     struct webhook *w = arg;
-    for (size_t i = 0; i < WEBHOOK_IN_FLIGHT; i++) {
-        if (w->flight[i].busy)
-            webhook_land(w, &w->flight[i]);
-        webhook_plain_hang_up(w, &w->flight[i]);
-    }
+    for (size_t i = 0; i < WEBHOOK_IN_FLIGHT; i++)
+        webhook_drop(w, &w->flight[i]);
     webhook_forget_places(w);
     if (w->multi)
         (void)curl_multi_cleanup(w->multi);

@@ -260,11 +260,7 @@ static void give_up(struct webhook *w)
         struct flight *f = &w->flight[i];
         if (!f->busy || webhook_time_left(w, f->deadline_ms) > 0)
             continue;
-        if (f->by_curl)
-            webhook_land(w, f);
-        else
-            webhook_plain_hang_up(w, f);
-        f->busy = false;
+        webhook_drop(w, f);
         webhook_judge(w, f, SEND_RETRY, why, 0);
     }
 }

@@ -46,6 +46,14 @@ void webhook_land(struct webhook *w, struct flight *f)
     f->busy = f->by_curl = false;
 }
 
+void webhook_drop(struct webhook *w, struct flight *f)
+{
+    if (f->by_curl)
+        webhook_land(w, f);
+    webhook_plain_hang_up(w, f);
+    f->busy = false;
+}
+
 /* What is waited for beside libcurl's own: first the wake, then our connections; whose they are in `of`. */
 struct awaited {
     struct pollfd fds[1 + WEBHOOK_IN_FLIGHT];
@@ -53,9 +61,9 @@ struct awaited {
     unsigned n;
 };
 
-static void gather(struct webhook *w, struct awaited *a)
+static void gather(struct webhook *w, bool may_wake, struct awaited *a)
 {
-    a->fds[0] = (struct pollfd){.fd = w->wake_fd, .events = POLLIN};
+    a->fds[0] = (struct pollfd){.fd = w->wake_fd, .events = may_wake ? POLLIN : 0};
     a->n = 1;
     for (size_t i = 0; i < WEBHOOK_IN_FLIGHT; i++) {
         struct flight *f = &w->flight[i];
@@ -73,9 +81,10 @@ static bool wait_with_curl(struct webhook *w, struct awaited *a, int ms)
     struct curl_waitfd fds[1 + WEBHOOK_IN_FLIGHT];
     int ready;
     for (unsigned i = 0; i < a->n; i++)
-        fds[i] = (struct curl_waitfd){
-            .fd = a->fds[i].fd,
-            .events = (short)(CURL_WAIT_POLLIN | (a->fds[i].events & POLLOUT ? CURL_WAIT_POLLOUT : 0))};
+        fds[i] =
+            (struct curl_waitfd){.fd = a->fds[i].fd,
+                                 .events = (short)((a->fds[i].events & POLLIN ? CURL_WAIT_POLLIN : 0) |
+                                                   (a->fds[i].events & POLLOUT ? CURL_WAIT_POLLOUT : 0))};
     if (curl_multi_poll(w->multi, fds, a->n, ms, &ready) != CURLM_OK)
         return false;
     for (unsigned i = 0; i < a->n; i++)
@@ -91,12 +100,12 @@ bool webhook_run(struct webhook *w, bool may_wake, int64_t deadline_ms)
     if (w->n_multi > 0 && curl_multi_perform(w->multi, &running) != CURLM_OK)
         return false;
     int64_t left = webhook_time_left(w, deadline_ms);
-    if (left <= 0)
+    gather(w, may_wake, &a);
+    if (left <= 0 && a.n == 1)
         return false;
-    gather(w, &a);
     if (running < (int)w->n_multi || (w->n_multi == 0 && a.n == 1)) /* something, or all, has ended */
-        return true;
-    int ms = (int)(left < POLL_MS ? left : POLL_MS);
+        return left > 0;
+    int ms = left <= 0 ? 0 : (int)(left < POLL_MS ? left : POLL_MS); /* what is there is taken in any case */
     if (w->n_multi == 0)
         (void)poll(a.fds, a.n, ms);
     else if (!wait_with_curl(w, &a, ms))
@@ -104,5 +113,7 @@ bool webhook_run(struct webhook *w, bool may_wake, int64_t deadline_ms)
     for (unsigned i = 1; i < a.n; i++)
         if (a.fds[i].revents)
             webhook_plain_go(w, a.of[i]);
+    if (left <= 0)
+        return false;
     return !may_wake || !a.fds[0].revents || read(w->wake_fd, &count, sizeof(count)) != sizeof(count);
 }
