@@ -6,6 +6,7 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "base/clock.h"
 #include "base/err.h"
@@ -930,6 +931,36 @@ static void test_closed_meanwhile(void **state)
     receiver_stop(&r);
 }
 
+/* What was out when the connection was left is forgotten with it; and what has been answered is taken by a poll that may not
+ * wait. */
+static void test_left_and_taken_up(void **state)
+{
+    (void)state;
+    struct receiver r;
+    struct err e;
+    struct send_done done[BATCH];
+    receiver_start(&r);
+    struct instance in = instance_at(&target_webhook, &r, "");
+    for (unsigned i = 0; i < 3; i++) {
+        const struct event_ref hangs = {.bucket = STR("b"), .key = STR("hang"), .record = STR("{}")},
+                               goes = {.bucket = STR("b"), .key = STR("ok"), .record = STR("{}")};
+        assert_true(connect_within(&in, 5000, &e));
+        target_webhook.begin(in.self, 0, &goes, clock_mono_ms() + 5000);
+        target_webhook.begin(in.self, 1, &hangs, clock_mono_ms() + 5000);
+        size_t n = 0;
+        int64_t end = clock_mono_ms() + 4000;
+        while (n == 0 && clock_mono_ms() < end)
+            n = target_webhook.poll(in.self, done, clock_mono_ms());
+        assert_int_equal(n, 1);
+        assert_int_equal(done[0].place, 0);
+        assert_int_equal(done[0].result, SEND_OK);
+        assert_true(receiver_await(&r, 2 * (i + 1)));
+        target_webhook.disconnect(in.self);
+    }
+    instance_close(&in);
+    receiver_stop(&r);
+}
+
 /* More than a socket takes at once. */
 static void test_large_event(void **state)
 {
@@ -940,6 +971,8 @@ static void test_large_event(void **state)
     struct send_done done[BATCH];
     char *record = x_malloc(SIZE);
     receiver_start(&r);
+    int little = 4096; /* so it does not go at once */
+    assert_int_equal(setsockopt(r.listener, SOL_SOCKET, SO_RCVBUF, &little, sizeof(little)), 0);
     struct instance in = instance_at(&target_webhook, &r, "");
     assert_true(connect_within(&in, 5000, &e));
     memset(record, ' ', SIZE);
@@ -1124,15 +1157,25 @@ int main(void)
 {
     (void)signal(SIGPIPE, SIG_IGN); /* as the server does */
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_contract),      cmocka_unit_test(test_contract_mariadb),
-        cmocka_unit_test(test_arrays),        cmocka_unit_test(test_deaf_database),
-        cmocka_unit_test(test_request),       cmocka_unit_test(test_connections_are_kept),
-        cmocka_unit_test(test_redirects),     cmocka_unit_test(test_secrets_of_the_url),
-        cmocka_unit_test(test_unasked_reply), cmocka_unit_test(test_closed_meanwhile),
-        cmocka_unit_test(test_large_event),   cmocka_unit_test(test_retry_after_is_told),
-        cmocka_unit_test(test_proxy),         cmocka_unit_test(test_check),
-        cmocka_unit_test(test_authorization), cmocka_unit_test(test_retry_after),
-        cmocka_unit_test(test_outcomes),      cmocka_unit_test(test_urls),
+        cmocka_unit_test(test_contract),
+        cmocka_unit_test(test_contract_mariadb),
+        cmocka_unit_test(test_arrays),
+        cmocka_unit_test(test_deaf_database),
+        cmocka_unit_test(test_request),
+        cmocka_unit_test(test_connections_are_kept),
+        cmocka_unit_test(test_redirects),
+        cmocka_unit_test(test_secrets_of_the_url),
+        cmocka_unit_test(test_unasked_reply),
+        cmocka_unit_test(test_closed_meanwhile),
+        cmocka_unit_test(test_left_and_taken_up),
+        cmocka_unit_test(test_large_event),
+        cmocka_unit_test(test_retry_after_is_told),
+        cmocka_unit_test(test_proxy),
+        cmocka_unit_test(test_check),
+        cmocka_unit_test(test_authorization),
+        cmocka_unit_test(test_retry_after),
+        cmocka_unit_test(test_outcomes),
+        cmocka_unit_test(test_urls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
