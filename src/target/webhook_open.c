@@ -125,6 +125,8 @@ void *webhook_open(const void *conf, const char *id, struct err *e)
     http_trust_init(&w->trust, w->conf->common.ca_pem);
     prepare_headers(w);
     webhook_plain_init(w);
+    for (size_t i = 0; i < WEBHOOK_IN_FLIGHT; i++)
+        w->flight[i].link.fd = -1; /* of all of them, before the first thing that may fail */
     if (w->wake_fd < 0) {
         webhook_close(w);
         (void)err_errno(e, "no eventfd");
@@ -133,7 +135,6 @@ void *webhook_open(const void *conf, const char *id, struct err *e)
     for (size_t i = 0; i < WEBHOOK_IN_FLIGHT; i++) {
         struct flight *f = &w->flight[i];
         f->hook = w;
-        f->link.fd = -1;
         buf_init(&f->body, ENVELOPE_MAX);
         f->easy = webhook_prepare(w, f);
         if (!f->easy || !webhook_plain_open(w, f)) {
