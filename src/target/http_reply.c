@@ -41,8 +41,8 @@ static bool take_status(struct http_reply *r, struct str line)
         line.p[7] > '9')
         return false;
     r->status = (unsigned)status;
-    r->last = line.p[7] == '0';
-    r->chunked = r->sized = false;
+    r->old = line.p[7] == '0';
+    r->keeps = r->chunked = r->sized = false;
     r->retry_after_ms = 0;
     buf_reset(&r->location);
     r->at = REPLY_FIELD;
@@ -56,6 +56,15 @@ static bool has_word(struct str list, struct str word)
         if (str_ieq(str_trim(piece), word))
             return true;
     return false;
+}
+
+/* Which coding comes last is what the end of the body depends on. */
+static struct str last_word(struct str list)
+{
+    struct str piece = list;
+    while (str_cut(&list, ',', &piece))
+        continue;
+    return str_trim(piece);
 }
 
 static bool take_length(struct http_reply *r, struct str value)
@@ -77,10 +86,12 @@ static bool take_field(struct http_reply *r, struct str line, int64_t now_s)
     if (str_ieq(name, STR("content-length")))
         return take_length(r, value);
     if (str_ieq(name, STR("transfer-encoding"))) {
-        r->chunked = has_word(value, STR("chunked"));
-        r->last |= !r->chunked; /* what it is coded by ends with the connection */
-    } else if (str_ieq(name, STR("connection"))) {
-        r->last = (r->last && !has_word(value, STR("keep-alive"))) || has_word(value, STR("close"));
+        r->chunked = str_ieq(last_word(value), STR("chunked"));
+        r->last |= !r->chunked || r->old; /* what else it is coded by ends with the connection */
+    } else if (str_ieq(name,
+                       STR("connection"))) { /* there may be several, and "close" is the stronger word */
+        r->keeps |= has_word(value, STR("keep-alive"));
+        r->last |= has_word(value, STR("close"));
     } else if (str_ieq(name, STR("location"))) {
         buf_reset(&r->location);
         buf_str(&r->location, value);
@@ -97,10 +108,13 @@ static void head_ends(struct http_reply *r)
         r->at = REPLY_STATUS;
         return;
     }
+    r->last |= r->old && !r->keeps;
     /* Whether an error is the answer to this request, or a late word about another one, nobody can tell: so nothing that
      * comes after it on this connection is taken for an answer. */
     r->last |= r->status >= 400;
-    if (r->status == 204 || r->status == 304)
+    bool bare = r->status == 204 || r->status == 304; /* no body, but who announces one may send it */
+    r->last |= bare && (r->chunked || (r->sized && r->left > 0));
+    if (bare)
         r->at = REPLY_DONE;
     else if (r->chunked)
         r->at = REPLY_SIZE;

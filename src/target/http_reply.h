@@ -28,6 +28,7 @@ struct http_reply {
     bool any;        /* a byte has come */
     bool last;       /* nothing that follows on this connection is an answer */
     unsigned status; /* of the last head */
+    bool old, keeps; /* of HTTP/1.0, where a connection is closed unless that is said; it is */
     bool chunked, sized;
     uint64_t left;
     size_t head_bytes, body_bytes;
