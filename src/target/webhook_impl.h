@@ -29,7 +29,9 @@ struct plain_link { /* a connection of our own, where none of what libcurl knows
     int fd;         /* -1: not connected */
     bool used;      /* it was kept since an earlier request */
     struct buf head;
-    size_t out; /* bytes of head and body that are sent */
+    size_t out;    /* bytes of head and body that are sent */
+    bool cut;      /* the peer takes no more of them */
+    bool answered; /* it has said 2xx already, and gets the rest of them */
     struct http_reply reply;
 };
 struct flight { /* one easy handle */

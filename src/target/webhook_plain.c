@@ -101,8 +101,7 @@ static void put_head(struct webhook *w, struct flight *f)
 
 bool webhook_plain_open(struct webhook *w, struct flight *f)
 {
-    f->link.fd = -1;
-    buf_init(&f->link.head, 2 * HEAD_MAX);
+    buf_init(&f->link.head, 3 * HEAD_MAX); /* of which the event's own lines take a sixteenth */
     http_reply_init(&f->link.reply);
     if (w->plain_start.len == 0)
         return true;
@@ -179,9 +178,14 @@ void webhook_plain_dialed(struct webhook *w, struct flight *f, CURLcode code)
 
 /* --- to and fro --------------------------------------------------------------------------------------------------- */
 
-static size_t left_to_send(const struct flight *f)
+static size_t unsent(const struct flight *f)
 {
     return f->link.head.len + f->body.len - f->link.out;
+}
+
+static size_t left_to_send(const struct flight *f)
+{
+    return f->link.cut ? 0 : unsent(f);
 }
 
 /* A peer that takes no more of it may have answered nevertheless: so a failure shows when it is read. */
@@ -199,8 +203,7 @@ static void send_some(struct flight *f)
         if (n < 0 && errno == EAGAIN)
             return;
         if (n < 0) {
-            l->reply.last = true;
-            l->out = l->head.len + f->body.len;
+            l->cut = true;
             return;
         }
         l->out += (size_t)n;
@@ -212,19 +215,24 @@ static void begin(struct flight *f, bool used)
 {
     f->link.used = used;
     f->link.out = 0;
+    f->link.cut = f->link.answered = false;
     http_reply_reset(&f->link.reply);
+}
+
+static void send_anew(struct webhook *w, struct flight *f)
+{
+    begin(f, false);
+    dial(w, f);
 }
 
 /* libcurl's rule too: a connection that was kept may have been closed by the peer just before, and who says nothing at all
  * has not served the request. */
 static void broke_off(struct webhook *w, struct flight *f, CURLcode code)
 {
-    if (!f->link.used || f->link.reply.any) {
+    if (f->link.used && !f->link.reply.any)
+        send_anew(w, f);
+    else
         failed(w, f, code);
-        return;
-    }
-    begin(f, false);
-    dial(w, f);
 }
 
 /* A place that is told relative to the endpoint; the caller's to free. */
@@ -256,6 +264,36 @@ static void replied(struct webhook *w, struct flight *f)
     free(location);
 }
 
+/* A reply is whole; more: something follows it. On a connection that was kept it may be a late word about an earlier event:
+ * that is what it was when the peer does not even have this one yet, and may be when two come at once. On a new one it is
+ * our own; but 2xx counts only when the peer has got the whole request. */
+static void reply_ends(struct webhook *w, struct flight *f, bool more)
+{
+    struct plain_link *l = &f->link;
+    bool success = l->reply.status >= 200 && l->reply.status <= 299;
+    l->reply.last |= more || unsent(f) > 0;
+    if (l->used && unsent(f) > 0)
+        send_anew(w, f);
+    else if (l->used && more)
+        failed(w, f, CURLE_WEIRD_SERVER_REPLY);
+    else if (success && l->cut)
+        failed(w, f, CURLE_SEND_ERROR);
+    else if (success && unsent(f) > 0)
+        l->answered = true;
+    else
+        replied(w, f);
+}
+
+/* It has said 2xx, and here is the rest of the request. */
+static void send_rest(struct webhook *w, struct flight *f)
+{
+    send_some(f);
+    if (f->link.cut)
+        failed(w, f, CURLE_SEND_ERROR);
+    else if (unsent(f) == 0)
+        replied(w, f);
+}
+
 /* False: no more is there now, or the request has ended. */
 static bool read_some(struct webhook *w, struct flight *f)
 {
@@ -265,7 +303,7 @@ static bool read_some(struct webhook *w, struct flight *f)
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return false;
     if (n == 0 && http_reply_ended(&l->reply)) {
-        replied(w, f);
+        reply_ends(w, f, false);
         return false;
     }
     if (n <= 0) {
@@ -280,13 +318,16 @@ static bool read_some(struct webhook *w, struct flight *f)
         failed(w, f, CURLE_WEIRD_SERVER_REPLY);
         return false;
     }
-    l->reply.last |= in.n > 0 || left_to_send(f) > 0;
-    replied(w, f);
+    reply_ends(w, f, in.n > 0);
     return false;
 }
 
 void webhook_plain_go(struct webhook *w, struct flight *f)
 {
+    if (f->link.answered) {
+        send_rest(w, f);
+        return;
+    }
     send_some(f);
     for (unsigned i = 0; i < READS_MAX && read_some(w, f); i++)
         continue;
@@ -296,7 +337,7 @@ short webhook_plain_awaits(const struct flight *f)
 {
     if (!f->busy || f->link.fd < 0 || f->by_curl)
         return 0;
-    return (short)(POLLIN | (left_to_send(f) > 0 ? POLLOUT : 0));
+    return (short)((f->link.answered ? 0 : POLLIN) | (left_to_send(f) > 0 ? POLLOUT : 0));
 }
 
 /* HTTP/1.1 tells replies apart by their order alone: what an idle connection has to say (a reply sent twice, a 408 before it
