@@ -181,7 +181,7 @@ static bool feed_line(struct http_reply *r, struct str *in, int64_t now_s)
     *(of_body ? &r->body_bytes : &r->head_bytes) += n;
     if (r->head_bytes > HTTP_REPLY_HEAD)
         return false;
-    if (end && r->line.len == 0)
+    if (end && r->line.len == 0 && n <= HTTP_REPLY_LINE)
         return take_line(r, str_head(piece, n - 1), now_s);
     buf_str(&r->line, piece);
     if (r->line.failed)

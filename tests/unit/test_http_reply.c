@@ -159,6 +159,24 @@ static void test_bounds(void **state)
     }
 }
 
+/* A line that is too long is so as well when it comes at once. */
+static void test_long_line(void **state)
+{
+    static char text[3 * HTTP_REPLY_LINE];
+    struct http_reply r;
+    (void)state;
+    for (size_t n = HTTP_REPLY_LINE; n <= HTTP_REPLY_LINE + 1; n++) {
+        size_t head = (size_t)snprintf(text, sizeof(text), "%s", OK);
+        memset(text + head, 'x', n - 2);
+        memcpy(text + head + n - 2, "\r\n\r\n", 4);
+        struct str in = str_n(text, head + n + 2);
+        http_reply_init(&r);
+        assert_int_equal(http_reply_feed(&r, &in, NOW),
+                         n == HTTP_REPLY_LINE ? HTTP_FED_MORE : HTTP_FED_BROKEN);
+        http_reply_release(&r);
+    }
+}
+
 /* Nothing of one reply is left for the next. */
 static void test_reset(void **state)
 {
@@ -183,6 +201,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cases),
         cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_long_line),
         cmocka_unit_test(test_reset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
