@@ -28,6 +28,7 @@ struct plain_link { /* a connection of our own, where none of what libcurl knows
     bool dialing;   /* libcurl has `dial` */
     int fd;         /* -1: not connected */
     bool used;      /* it was kept since an earlier request */
+    int64_t idle_since_ms;
     struct buf head;
     size_t out;    /* bytes of head and body that are sent */
     bool cut;      /* the peer takes no more of them */

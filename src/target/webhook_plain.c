@@ -18,7 +18,8 @@
 
 #define HEAD_MAX  (1u << 20)
 #define READ_SIZE 16384
-#define READS_MAX 16 /* in a row: then others have their turn */
+#define READS_MAX 16     /* in a row: then others have their turn */
+#define IDLE_MS   118000 /* as libcurl keeps one: what lies between may forget it sooner than it says so */
 
 /* --- the request -------------------------------------------------------------------------------------------------- */
 
@@ -260,6 +261,7 @@ static void replied(struct webhook *w, struct flight *f)
     if (r->last)
         webhook_plain_hang_up(w, f);
     f->busy = false;
+    f->link.idle_since_ms = clock_mono_ms();
     webhook_replied(w, f, (long)r->status, location);
     free(location);
 }
@@ -350,7 +352,7 @@ static bool is_quiet(int fd)
 
 void webhook_plain_launch(struct webhook *w, struct flight *f)
 {
-    bool kept = f->link.fd >= 0 && is_quiet(f->link.fd);
+    bool kept = f->link.fd >= 0 && clock_mono_ms() - f->link.idle_since_ms < IDLE_MS && is_quiet(f->link.fd);
     f->busy = true;
     f->error[0] = 0;
     put_head(w, f);

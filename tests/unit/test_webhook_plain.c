@@ -18,7 +18,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
-#include "target/webhook.h"
+#include "target/webhook_impl.h"
 
 #define WITHIN_MS 10000
 #define LARGE     1000000
@@ -310,6 +310,32 @@ static void test_late_word_meanwhile(void **state)
     }
 }
 
+/* Whatever the peer withholds: its window, or the rest of its reply, the outcome is there by the deadline, or by one that
+ * became nearer meanwhile. */
+static void test_deadlines(void **state)
+{
+    (void)state;
+    static const char *const said[] = {"", OK, "HTTP/1.1 200 OK\r\nConte", "HTTP/1.1 100 Continue\r\n\r\n"};
+    for (size_t i = 0; i < 2 * COUNT_OF(said); i++) {
+        struct rig *rig = rig_open(true);
+        begin(rig, LARGE);
+        next_connection(rig);
+        take_request(rig, 1000);
+        say(rig, said[i / 2]);
+        int64_t began = clock_mono_ms();
+        if (i % 2 == 0) {
+            target_webhook.hasten(rig->self, began + 100);
+        } else {
+            fill_up(rig);
+            target_webhook.hasten(rig->self, began);
+        }
+        assert_int_equal(outcome(rig), SEND_RETRY);
+        assert_true(clock_mono_ms() < began + 2000);
+        assert_non_null(strstr(rig->why, "no answer in time"));
+        rig_close(rig);
+    }
+}
+
 /* --- replies too many --------------------------------------------------------------------------------------------- */
 
 /* Two answers to one request: on a new connection the first is its own; on one that was kept, nobody can tell. */
@@ -424,6 +450,24 @@ static void test_open_fails(void **state)
     assert_null(self);
     assert_true(e.text[0]);
     assert_true(fcntl(0, F_GETFD) >= 0);
+    rig_close(rig);
+}
+
+/* A connection that nothing went over for two minutes may be one in name only. */
+static void test_idle_for_long(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_open(false);
+    for (int64_t idle_ms = 100000; idle_ms <= 120000; idle_ms += 20000) {
+        warm_up(rig);
+        ((struct webhook *)rig->self)->flight[0].link.idle_since_ms -= idle_ms;
+        begin(rig, 10);
+        if (idle_ms > 118000)
+            next_connection(rig);
+        take_request(rig, 0);
+        say(rig, BUSY); /* closes it */
+        assert_int_equal(outcome(rig), SEND_RETRY);
+    }
     rig_close(rig);
 }
 
@@ -546,10 +590,11 @@ int main(void)
 {
     (void)signal(SIGPIPE, SIG_DFL); /* whoever raises it ends the test */
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_little_at_a_time), cmocka_unit_test(test_early_and_gone),
-        cmocka_unit_test(test_early_success),    cmocka_unit_test(test_late_word_meanwhile),
-        cmocka_unit_test(test_two_answers),      cmocka_unit_test(test_body_without_right),
-        cmocka_unit_test(test_no_file_is_left),  cmocka_unit_test(test_open_fails),
+        cmocka_unit_test(test_little_at_a_time),   cmocka_unit_test(test_early_and_gone),
+        cmocka_unit_test(test_early_success),      cmocka_unit_test(test_late_word_meanwhile),
+        cmocka_unit_test(test_deadlines),          cmocka_unit_test(test_two_answers),
+        cmocka_unit_test(test_body_without_right), cmocka_unit_test(test_no_file_is_left),
+        cmocka_unit_test(test_open_fails),         cmocka_unit_test(test_idle_for_long),
         cmocka_unit_test(test_same_as_libcurl),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
