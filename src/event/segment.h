@@ -74,6 +74,10 @@ struct segment_row {
     struct str path, done;
 };
 bool segment_row_is(struct str value); /* and not an event */
+static inline bool segment_is_done(struct str done, uint32_t n)
+{
+    return (uint8_t)done.p[n / 8] >> n % 8 & 1;
+}
 void segment_row_encode(const struct segment_row *row, struct buf *b);
 /* Views into `value`; `first` comes from the row's key. False when malformed. */
 bool segment_row_decode(struct str value, uint64_t first, struct segment_row *out);
@@ -99,6 +103,33 @@ bool segment_line_parse(struct str line, const struct segment_id *is, struct are
                         struct segment_line *out);
 /* The header line is what it was written as. */
 bool segment_header_ok(struct str line, const struct segment_id *is, uint32_t count);
+
+/* --- segment_left.c: pure; the events of a segment in use that are left. They take the memory of as many, or of twice as many,
+ * as there are. Its owner's thread only. */
+
+struct left_event {
+    uint64_t seq;
+    uint32_t n;  /* its place in the segment */
+    uint32_t at; /* where its line begins in the file; LINE_MISSING */
+};
+#define LINE_MISSING UINT32_MAX
+struct segment_left {
+    struct left_event *v; /* in order; some of them are gone */
+    uint32_t n, left;
+};
+/* By the bits of a segment's row. Where their lines are, and their numbers, is for who reads the file to say: in order, those
+ * that are missing have the number of the one before. */
+void segment_left_init(struct segment_left *l, struct str done, uint32_t count);
+void segment_left_release(struct segment_left *l);
+/* The event of that place; the first that is left from that place on; that of this number, if its line is there. Or NULL. Valid
+ * until one is removed. */
+struct left_event *segment_left_at(const struct segment_left *l, uint32_t n);
+struct left_event *segment_left_from(const struct segment_left *l, uint32_t n);
+struct left_event *segment_left_seq(const struct segment_left *l, uint64_t seq);
+/* The event of that place, which is left, is resolved. */
+void segment_left_remove(struct segment_left *l, uint32_t n);
+/* The bits for the row: (count + 7) / 8 bytes. */
+void segment_left_done(const struct segment_left *l, uint32_t count, char *done);
 
 /* --- segment_file.c: may block ------------------------------------------------------------------------------------ */
 

@@ -27,11 +27,6 @@ __attribute__((format(printf, 2, 3))) static void found(const struct checking *c
 
 /* --- one segment -------------------------------------------------------------------------------------------------- */
 
-static bool is_done(const struct segment_row *row, uint32_t n)
-{
-    return (uint8_t)row->done.p[n / 8] >> n % 8 & 1;
-}
-
 /* Which of its events are whole lines of the file; there[n]. The header's own state is the result. */
 static bool see_lines(const struct segment_row *row, struct str text, bool *there)
 {
@@ -60,8 +55,8 @@ static void check_segment(const struct checking *c, const struct segment_row *ro
     enum segment_result r = segment_file_read(path, &text, &e);
     bool header = r == SEGMENT_OK && see_lines(row, buf_view(&text), there);
     for (uint32_t i = 0; i < row->count; i++) {
-        left += !is_done(row, i);
-        if (is_done(row, i) || there[i])
+        left += !segment_is_done(row->done, i);
+        if (segment_is_done(row->done, i) || there[i])
             continue;
         from = missing++ == 0 ? i : from;
         to = i;

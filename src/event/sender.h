@@ -41,16 +41,13 @@
 /* A segment whose row was reached and of which something is left. */
 struct segment {
     struct segment_id is;
-    uint32_t count, left; /* left: not in a removal yet */
-    uint64_t bytes;       /* of what is left */
+    uint32_t count;
+    struct segment_left events; /* not in a removal yet */
+    uint64_t bytes;             /* of those */
     char *path;
-    uint8_t *done;  /* a bit per event: in a removal */
-    uint64_t *seqs; /* of each event, rising; those that are lost have the one before */
-    uint64_t *at;   /* where its line begins; NOT_THERE */
-    bool touched;   /* its row changes with the removal that is being made */
-    bool told;      /* that events are lost while it was in use */
+    bool touched; /* its row changes with the removal that is being made */
+    bool told;    /* that events are lost while it was in use */
 };
-#define NOT_THERE UINT64_MAX
 
 /* A queued event in memory. */
 struct queued {

@@ -482,7 +482,7 @@ uint64_t queue_oldest(const struct sender *s)
 {
     uint64_t oldest = queue_oldest_event(s);
     for (size_t i = 0; i < s->n_segments; i++)
-        if (s->segments[i]->left > 0)
+        if (s->segments[i]->events.left > 0)
             return s->segments[i]->is.first < oldest ? s->segments[i]->is.first : oldest;
     return oldest;
 }
@@ -490,8 +490,10 @@ uint64_t queue_oldest(const struct sender *s)
 uint64_t queue_oldest_event(const struct sender *s)
 {
     uint64_t oldest = s->scan_next;
-    if (s->reading && s->reading_n < s->reading->count)
-        oldest = s->reading->seqs[s->reading_n];
+    const struct left_event *unread =
+        s->reading ? segment_left_from(&s->reading->events, s->reading_n) : NULL;
+    if (unread)
+        oldest = unread->seq;
     for (size_t i = 0; i < s->n_window; i++)
         if (s->window[i].bytes && s->window[i].seq < oldest)
             oldest = s->window[i].seq;

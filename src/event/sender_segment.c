@@ -13,22 +13,10 @@
 #define CLEAN_AT   8  /* files removed with one sync, at least where there are more to come */
 #define CLEAN_MOST 64 /* their names fit in one write, however long they are */
 
-static bool is_done(const struct segment *g, uint32_t n)
-{
-    return g->done[n / 8] >> n % 8 & 1;
-}
-
-static bool to_come(const struct segment *g, uint32_t n)
-{
-    return !is_done(g, n) && g->at[n] != NOT_THERE;
-}
-
 static void segment_free(struct segment *g)
 {
     free(g->path);
-    free(g->done);
-    free(g->seqs);
-    free(g->at);
+    segment_left_release(&g->events);
     free(g);
 }
 
@@ -53,22 +41,23 @@ static void tell_lost(struct sender *s, const struct segment *g, uint32_t n, uin
     mutex_unlock(&s->mutex);
 }
 
-static void lose(struct sender *s, struct segment *g, uint32_t n)
+static void lose(struct sender *s, struct segment *g, struct left_event *ev)
 {
-    *queue_resolved(s) = (struct resolved){.seq = g->seqs[n], .segment = g, .n = n, .lost = true};
-    g->at[n] = NOT_THERE;
+    *queue_resolved(s) = (struct resolved){.seq = ev->seq, .segment = g, .n = ev->n, .lost = true};
+    ev->at = LINE_MISSING;
 }
 
 /* Events that are neither resolved nor in the file. */
 static void lose_missing(struct sender *s, struct segment *g, const char *why)
 {
     uint32_t n = 0, from = 0, to = 0;
-    for (uint32_t i = 0; i < g->count; i++) {
-        if (is_done(g, i) || g->at[i] != NOT_THERE)
+    for (uint32_t i = 0; i < g->events.n; i++) { /* none of them is gone yet */
+        struct left_event *ev = &g->events.v[i];
+        if (ev->at != LINE_MISSING)
             continue;
-        from = n++ == 0 ? i : from;
-        to = i;
-        lose(s, g, i);
+        from = n++ == 0 ? ev->n : from;
+        to = ev->n;
+        lose(s, g, ev);
     }
     if (n > 0)
         tell_lost(s, g, n, from, to, why);
@@ -81,38 +70,40 @@ static struct segment *segment_new(const struct segment_row *row)
     struct segment *g = x_calloc(1, sizeof(*g));
     g->is = row->is;
     g->count = row->count;
-    g->left = row->left;
     g->bytes = row->bytes;
     g->path = str_dupz(row->path);
-    g->done = x_malloc(row->done.n);
-    memcpy(g->done, row->done.p, row->done.n);
-    g->seqs = x_calloc(row->count, sizeof(*g->seqs));
-    g->at = x_calloc(row->count, sizeof(*g->at));
-    for (uint32_t i = 0; i < row->count; i++)
-        g->at[i] = NOT_THERE;
+    segment_left_init(&g->events, row->done, row->count);
     return g;
 }
 
-/* Where each line is. Their numbers rise, so that one can be looked for. */
+/* Where each line is. Their numbers rise with their places, so that one can be looked for. */
 static void find_lines(struct segment *g, struct str text)
 {
     struct str rest = text, line;
     struct arena a;
     uint64_t last = 0;
+    uint32_t next = 0;
     arena_init(&a);
     while (rest.p && str_cut(&rest, '\n', &line)) {
         struct segment_line l;
-        if (!segment_line_parse(line, &g->is, &a, &l) || l.n >= g->count || l.seq <= last)
+        if (!segment_line_parse(line, &g->is, &a, &l) || l.n < next || l.seq <= last)
             continue;
-        last = g->seqs[l.n] = l.seq;
-        g->at[l.n] = (uint64_t)(line.p - text.p);
+        last = l.seq;
+        next = l.n + 1;
+        struct left_event *ev = segment_left_at(&g->events, l.n);
+        if (ev) {
+            ev->seq = l.seq;
+            ev->at = (uint32_t)(line.p - text.p);
+        }
         if (l.n % 64 == 0)
             arena_release(&a);
     }
     arena_release(&a);
-    for (uint32_t i = 0; i < g->count; i++)
-        if (g->at[i] == NOT_THERE)
-            g->seqs[i] = i > 0 ? g->seqs[i - 1] : g->is.first;
+    last = g->is.first;
+    for (uint32_t i = 0; i < g->events.n; i++) {
+        struct left_event *ev = &g->events.v[i];
+        last = ev->seq = ev->at == LINE_MISSING ? last : ev->seq;
+    }
 }
 
 bool segment_open(struct sender *s, uint64_t first, struct str value, uint64_t *last, struct err *e)
@@ -141,13 +132,14 @@ bool segment_open(struct sender *s, uint64_t first, struct str value, uint64_t *
 
 /* --- taking ------------------------------------------------------------------------------------------------------- */
 
-/* The line of the segment's event n as a row's value; false: it is not that line. */
-static bool line_value(const struct segment *g, uint32_t n, struct str line, struct buf *value)
+/* The line of that event as a row's value; false: it is not that line. */
+static bool line_value(const struct segment *g, const struct left_event *ev, struct str line,
+                       struct buf *value)
 {
     struct arena a;
     struct segment_line l;
     arena_init(&a);
-    bool ok = segment_line_parse(line, &g->is, &a, &l) && l.n == n && l.seq == g->seqs[n];
+    bool ok = segment_line_parse(line, &g->is, &a, &l) && l.n == ev->n && l.seq == ev->seq;
     if (ok)
         outbox_row_encode(&l.row, value);
     arena_release(&a);
@@ -157,20 +149,21 @@ static bool line_value(const struct segment *g, uint32_t n, struct str line, str
 bool segment_next(struct sender *s)
 {
     struct segment *g = s->reading;
-    while (s->reading_n < g->count && !to_come(g, s->reading_n))
-        s->reading_n++;
-    if (s->reading_n == g->count) {
+    const struct left_event *ev = segment_left_from(&g->events, s->reading_n);
+    while (ev && ev->at == LINE_MISSING)
+        ev = segment_left_from(&g->events, ev->n + 1);
+    if (!ev) {
         s->reading = NULL;
         buf_release(&s->text);
         return false;
     }
-    uint32_t n = s->reading_n++;
-    struct str line, rest = str_from(buf_view(&s->text), g->at[n]);
+    s->reading_n = ev->n + 1;
+    struct str line, rest = str_from(buf_view(&s->text), ev->at);
     struct buf value;
     buf_init(&value, SEGMENT_ROW_MAX + 256);
     (void)str_cut(&rest, '\n', &line);
-    BUG_ON(!line_value(g, n, line, &value)); /* it was parsed before, out of the same memory */
-    queue_take(s, g->seqs[n], buf_view(&value), g, n);
+    BUG_ON(!line_value(g, ev, line, &value)); /* it was parsed before, out of the same memory */
+    queue_take(s, ev->seq, buf_view(&value), g, ev->n);
     buf_release(&value);
     return true;
 }
@@ -188,38 +181,25 @@ struct segment *segment_of(const struct sender *s, uint64_t seq)
     return low < s->n_segments && s->segments[low]->is.first <= seq ? s->segments[low] : NULL;
 }
 
-static uint32_t place_of(const struct segment *g, uint64_t seq)
-{
-    uint32_t low = 0, high = g->count;
-    while (low < high) {
-        uint32_t mid = (low + high) / 2;
-        if (g->seqs[mid] < seq)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low;
-}
-
 enum segment_result segment_event(struct sender *s, struct segment *g, uint64_t seq, struct queued *out,
                                   struct err *e)
 {
-    uint32_t n = place_of(g, seq);
-    if (n == g->count || g->seqs[n] != seq || !to_come(g, n))
+    struct left_event *ev = segment_left_seq(&g->events, seq);
+    if (!ev)
         return SEGMENT_GONE;
     struct buf line, value;
     buf_init(&line, SEGMENT_TEXT_MAX + (1u << 20));
     buf_init(&value, SEGMENT_ROW_MAX + 256);
-    enum segment_result r = segment_file_line(g->path, g->at[n], &line, e);
-    if (r == SEGMENT_OK && line_value(g, n, buf_view(&line), &value)) {
+    enum segment_result r = segment_file_line(g->path, ev->at, &line, e);
+    if (r == SEGMENT_OK && line_value(g, ev, buf_view(&line), &value)) {
         BUG_ON(!queued_load(out, seq, buf_view(&value)));
         out->segment = g;
-        out->n = n;
+        out->n = ev->n;
     } else if (r != SEGMENT_UNREADABLE) { /* it was there when the segment was opened */
         if (!g->told)
-            tell_lost(s, g, 1, n, n, "was removed or damaged while it was read");
+            tell_lost(s, g, 1, ev->n, ev->n, "was removed or damaged while it was read");
         g->told = true;
-        lose(s, g, n);
+        lose(s, g, ev);
         r = SEGMENT_GONE;
     }
     buf_release(&line);
@@ -233,10 +213,8 @@ void segment_resolved(struct sender *s, const struct resolved *r)
 {
     struct segment *g = r->segment;
     uint64_t size = r->size < g->bytes ? r->size : g->bytes;
-    BUG_ON(is_done(g, r->n));
     (void)s;
-    g->done[r->n / 8] |= (uint8_t)(1u << r->n % 8);
-    g->left--;
+    segment_left_remove(&g->events, r->n);
     g->bytes -= size;
     g->touched = true;
 }
@@ -268,11 +246,12 @@ static void spend(struct sender *s, struct segment *g, struct segment_change *c)
 static void put_row(struct segment_change *c, const struct segment *g)
 {
     struct buf b;
-    struct segment_row row = {g->is,    g->count,       g->left,
-                              g->bytes, str_c(g->path), str_n(g->done, (g->count + 7) / 8)};
+    char done[(SEGMENT_ROWS + 7) / 8];
+    struct segment_row row = {g->is,    g->count,       g->events.left,
+                              g->bytes, str_c(g->path), str_n(done, (g->count + 7) / 8)};
+    segment_left_done(&g->events, g->count, done);
 #ifdef BELFRY_MUTATE_NO_SEGMENT_PROGRESS
-    char none[(SEGMENT_ROWS + 7) / 8] = {0};
-    row.done.p = none;
+    memset(done, 0, sizeof(done));
     row.left = g->count;
 #endif
     buf_init(&b, 65536);
@@ -290,7 +269,7 @@ void segments_changes(struct sender *s)
         struct segment *g = s->segments[i];
         struct segment_change *c = g->touched ? add_change(&s->removal, g) : NULL;
         g->touched = false;
-        if (c && g->left == 0) {
+        if (c && g->events.left == 0) {
             spend(s, g, c);
             segment_free(g);
             continue;
