@@ -150,10 +150,11 @@ static enum kv_result lane_load_segment(struct sender *s, struct lane *l, struct
     }
 }
 
-/* The first event of a lane, read again when it is not at hand. A row that is gone is dropped. */
+/* The first event of a lane, read again when it is not at hand. What is gone is dropped, as much of it as may be resolved in
+ * one step: then the lane stays due. What cannot be read is tried again later, as an event that failed. */
 static bool lane_load(struct sender *s, struct lane *l)
 {
-    while (l->n > 0 && !l->head.bytes) {
+    while (l->n > 0 && !l->head.bytes && s->n_out < OUT_EVENTS) {
         struct kv_value v = {0};
         struct err e = {0};
         struct segment *g = segment_of(s, l->seqs[l->at]);
@@ -166,6 +167,7 @@ static bool lane_load(struct sender *s, struct lane *l)
         }
         if (r != KV_FOUND) {
             log_error(s->label, "a queued event cannot be read: %s", e.text);
+            l->next_try_ms = clock_mono_ms() + BACKOFF_MAX_MS;
             return false;
         }
         bool good = g || queued_load(&l->head, l->seqs[l->at], v.data);
@@ -173,7 +175,7 @@ static bool lane_load(struct sender *s, struct lane *l)
         if (!good)
             resolve_damaged(s, &(struct picked){.event = &l->head, .lane = l});
     }
-    return l->n > 0;
+    return l->head.bytes != NULL;
 }
 
 /* --- reading ------------------------------------------------------------------------------------------------------ */
@@ -322,16 +324,10 @@ static bool may_go(const struct sender *s, size_t n, const struct picked_keys *k
     return !held;
 }
 
-/* Its first event is at hand then. One that cannot be read is tried again later, as one that failed. */
+/* Its first event is at hand then. */
 static bool lane_is_due(struct sender *s, struct lane *l, int64_t now_ms)
 {
-    if (l->next_try_ms > now_ms || l->head.out)
-        return false;
-    if (lane_load(s, l))
-        return true;
-    if (l->n > 0)
-        l->next_try_ms = clock_mono_ms() + BACKOFF_MAX_MS;
-    return false;
+    return l->next_try_ms <= now_ms && !l->head.out && lane_load(s, l);
 }
 
 /* Where places are few and an answer may take long, keys that have failed get half of them while others wait. */

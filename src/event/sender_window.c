@@ -151,6 +151,7 @@ bool window_step(struct sender *s, int64_t now_ms, bool unread)
         return false;
     bool more = feed && s->n_used < s->max_batch && !s->broken &&
                 (atomic_load(&s->news) || (s->backlog && queue_has_room(s) && !unread));
+    more = more || s->n_out >= OUT_EVENTS; /* a lane may go on when these are removed */
     s->waits = collect(s, more ? now_ms : now_ms + FLUSH_MS) == 0 && !more;
     judge(s, clock_mono_ms());
     s->waits = s->waits && s->n_used > 0;

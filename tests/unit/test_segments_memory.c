@@ -13,6 +13,60 @@
 #define FAILS     63   /* the key that does */
 #define PER_EVENT 1000 /* bytes: its own, and those of its segment */
 
+/* A kind of the window form: what it is asked about is answered at once, but for one key. */
+#define PLACES 8
+#define HANGS  62
+static struct {
+    struct event_ref ev[PLACES];
+    bool out[PLACES];
+} window;
+
+static void window_begin(void *self, unsigned place, const struct event_ref *ev, int64_t deadline_ms)
+{
+    (void)self;
+    (void)deadline_ms;
+    window.ev[place] = *ev;
+    window.out[place] = true;
+}
+
+static size_t window_poll(void *self, struct send_done *done, int64_t until_ms)
+{
+    size_t n = 0;
+    for (unsigned i = 0; i < PLACES; i++) {
+        struct err e = {0};
+        if (!window.out[i] || number_in(window.ev[i].key, STR("k")) == HANGS)
+            continue;
+        done[n] = (struct send_done){.place = i};
+        fake_send(self, &window.ev[i], 1, &done[n++].result, until_ms, &e);
+        window.out[i] = false;
+    }
+    if (n == 0 && until_ms > now_ms())
+        atomic_store(&fake_now_ns, until_ms * 1000000);
+    return n;
+}
+
+static void window_wake(void *self)
+{
+    (void)self;
+}
+
+static void window_disconnect(void *self)
+{
+    fake_disconnect(self);
+    memset(window.out, 0, sizeof(window.out));
+}
+
+static const struct target_type window_type = {.name = "fake",
+                                               .subsys = "notify_fake",
+                                               .max_batch = PLACES,
+                                               .one_per_key = true,
+                                               .connect = fake_connect,
+                                               .begin = window_begin,
+                                               .poll = window_poll,
+                                               .wake = window_wake,
+                                               .disconnect = window_disconnect,
+                                               .close = fake_close};
+
 struct files {
     struct bench *b;
     char dir[64], folder[128];
@@ -173,11 +227,63 @@ static void test_one_key_fails(void **state)
     segments_check(b->kv, finding, NULL);
 }
 
+/* Files are given up of which one key holds far more than is resolved at a time: taken out of the rows as they are found, and at
+ * once. */
+static void give_up(struct files *f, unsigned stay)
+{
+    struct bench *b = f->b;
+    one_key_fails(f, 2);
+    (void)each_file(f, true);
+    if (stay > 0) {
+        assert_true(put(b, HANGS));
+        for (int i = 0; i < 100 && !window.out[0]; i++)
+            (void)sender_step(b->s, now_ms());
+        assert_int_equal(atomic_load(&b->s->sending), 1);
+    }
+    b->s->limits.after_ms = INT64_MAX / 4;
+    b->fake.key_answer[FAILS] = SEND_OK;
+    int64_t begin = now_ms();
+    size_t most = 0;
+    for (int i = 0; i < 1000 && queued(b) > stay; i++) {
+        int64_t next = sender_step(b->s, now_ms());
+        if (next > now_ms() && next < INT64_MAX)
+            advance(next - now_ms());
+        most = b->s->cap_out > most ? b->s->cap_out : most;
+    }
+    assert_int_equal(queued(b), stay);
+    assert_in_range(now_ms() - begin, 0, BACKOFF_MAX_MS + 1000); /* its own wait, and nothing more */
+    print_message("room for %zu resolved events\n", most);
+    assert_true(most <= 2 * OUT_EVENTS + 96);
+    int64_t lost = counted(b, segment_lost_key(1));
+    assert_in_range(lost, SEGMENTS * ROWS / 2 - 1, SEGMENTS * ROWS / 2); /* its first event was in memory */
+    assert_int_equal(check_order(&b->fake), SEGMENTS * ROWS - lost);
+    assert_int_equal(counted(b, segment_counter_key(1)), 0);
+    segments_check(b->kv, finding, NULL);
+}
+
+static void test_lane_given_up(void **state)
+{
+    give_up(*state, 0);
+}
+
+/* Nor does it wait for the answer to another. */
+static void test_lane_given_up_window(void **state)
+{
+    struct files *f = *state;
+    f->b->type = &window_type;
+    restart(f);
+    give_up(f, 1);
+    f->b->type = &fake_type;
+    restart(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_left),
         cmocka_unit_test_setup_teardown(test_one_key_fails, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_lane_given_up, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_lane_given_up_window, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
