@@ -160,7 +160,7 @@ bool segment_room(const char *folder, int64_t reserve, int64_t *room, struct err
 struct kv;
 /* belfry check: the queues' counters, and every segment with its lines. Each finding is one text. */
 void segments_check(struct kv *kv, void (*finding)(void *ctx, const char *text), void *ctx);
-/* What is in a row of a queue: events and their bytes; of those, events in a segment, and segments. */
-void segments_weigh(uint64_t seq, struct str value, int64_t events[2], int64_t in_files[2]);
+/* What is in a row of a queue: events and their bytes; of those, events in a segment, and segments. Its last number. */
+uint64_t segments_weigh(uint64_t seq, struct str value, int64_t events[2], int64_t in_files[2]);
 
 #endif

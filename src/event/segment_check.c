@@ -121,7 +121,7 @@ static void see_row(const struct checking *c, struct queue *q, uint64_t seq, str
         found(c, "the queue of target %u: the row of number %" PRIu64 " is damaged", q->target, seq);
 }
 
-void segments_weigh(uint64_t seq, struct str value, int64_t events[2], int64_t in_files[2])
+uint64_t segments_weigh(uint64_t seq, struct str value, int64_t events[2], int64_t in_files[2])
 {
     struct segment_row row;
     bool segment = segment_row_decode(value, seq, &row);
@@ -129,6 +129,7 @@ void segments_weigh(uint64_t seq, struct str value, int64_t events[2], int64_t i
     events[1] = segment ? (int64_t)row.bytes : (int64_t)value.n;
     in_files[0] = segment ? row.left : 0;
     in_files[1] = segment;
+    return segment ? row.is.last : seq;
 }
 
 void segments_check(struct kv *kv, void (*finding)(void *ctx, const char *text), void *ctx)

@@ -52,7 +52,7 @@ static void see_queued(struct check *c, struct str key, struct str value)
     if (key.p[0] == 'q') {
         int64_t events[2] = {1, (int64_t)value.n}, in_files[2] = {0};
         if (c->events)
-            c->events->weigh(seq, value, events, in_files);
+            seq = c->events->weigh(seq, value, events, in_files);
         q->events += events[0];
         q->bytes += events[1];
         q->in_files[0] += in_files[0];

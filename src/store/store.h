@@ -241,8 +241,9 @@ void store_advise(const char *dir, struct err *e);
 /* Rows that wait for targets are not the store's, but their counters have to be written anew: what is in one. */
 struct store_events {
     store_check_more *check;
-    /* The row of number seq: its events and their bytes; of those, events that are in a file, and files. */
-    void (*weigh)(uint64_t seq, struct str value, int64_t events[2], int64_t in_files[2]);
+    /* The row of number seq: its events and their bytes; of those, events that are in a file, and files. Returns the last
+     * number that it stands for. */
+    uint64_t (*weigh)(uint64_t seq, struct str value, int64_t events[2], int64_t in_files[2]);
 };
 /* belfry check --salvage DIR: the same for a store whose rows kv_open may refuse, then the rows that can be read are written
  * anew. What they replace, and files that no row names, are kept in DIR/salvage-TIME. dry: only says what it would do. True:

@@ -72,6 +72,24 @@ void queue_remove(struct kv_txn *t, uint32_t number, uint64_t from, uint64_t to)
     kv_txn_del_range(t, KV_QUEUE, row_key_str(&first), row_key_str(&end));
 }
 
+void queue_put_segment(struct kv_txn *t, uint32_t number, uint64_t first, uint64_t last, uint32_t left)
+{
+    uint32_t count = (uint32_t)(last - first + 1);
+    char done[(SEGMENT_ROWS + 7) / 8] = {0};
+    struct segment_row row = {{first, last, first}, count, left, 100, STR("/q/f.jsonl"), {0}};
+    struct row_key key = outbox_key(number, first);
+    struct buf v;
+    row.done = str_n(done, (count + 7) / 8);
+    for (uint32_t n = 0; n < count - left; n++)
+        done[n / 8] = (char)(done[n / 8] | 1 << n % 8);
+    if (left == count)
+        queue_remove(t, number, first, last + 1);
+    buf_init(&v, 4096);
+    segment_row_encode(&row, &v);
+    put(t, KV_QUEUE, row_key_str(&key), &v);
+    buf_release(&v);
+}
+
 int64_t queue_counted(struct kv *kv, uint32_t number)
 {
     struct row_key key = outbox_counter_key(number);

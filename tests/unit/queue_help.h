@@ -16,6 +16,8 @@ void queue_put_counter(struct kv_txn *t, uint32_t number, bool dead, uint64_t ro
 void queue_put_cursor(struct kv_txn *t, uint32_t number, uint64_t seq);
 /* Those of [from, to). */
 void queue_remove(struct kv_txn *t, uint32_t number, uint64_t from, uint64_t to);
+/* A segment that stands for those of [first, last], of which so many are left: in the place of their rows, or of its own. */
+void queue_put_segment(struct kv_txn *t, uint32_t number, uint64_t first, uint64_t last, uint32_t left);
 int64_t queue_counted(struct kv *kv, uint32_t number);
 bool queue_has_cursor(struct kv *kv, uint32_t number);
 uint32_t queue_last_number(struct kv *kv);

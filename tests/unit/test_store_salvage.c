@@ -314,6 +314,102 @@ static void test_lost(void **state)
     assert_int_equal(count_files(f->store), 0); /* b's body is set aside */
 }
 
+/* What happened behind the damage, one write a letter: e an event is queued, D the oldest row goes, S(1) the rows from that number
+ * on move into a segment, P(n) of which n are left, F none is. */
+struct behind {
+    unsigned before; /* queued before the damage */
+    const char *happens;
+    const char *said; /* NULL: nothing of events */
+    uint64_t first;   /* of the segment */
+    unsigned event, row;
+    char step;
+};
+static const struct behind behind[] = {
+    {0, "eeeS", "lost: 3 queued events of webhook:1 that were not delivered, 3 of them in files", 1},
+    {0, "eeeSe", "lost: 4 queued events of webhook:1 that were not delivered, 3 of them in files", 1},
+    {0, "eeeSP1", "lost: 1 queued events of webhook:1 that were not delivered, 1 of them in files", 1},
+    {0, "eeeSF", NULL, 1},
+    {0, "eDeeeS", "lost: 3 queued events of webhook:1 that were not delivered, 3 of them in files", 2},
+    {3, "S", NULL, 1},
+    {3, "SP1", NULL, 1},
+    {3, "eeeS", "lost: 3 queued events of webhook:1 that were not delivered, 3 of them in files", 1},
+    {3, "eeeSP4", "lost: up to 3 queued events of webhook:1 that were not delivered, 3 of them in files", 1},
+    {3, "eeeSP5", "lost: up to 3 queued events of webhook:1 that were not delivered, 3 of them in files", 1},
+    {3, "eeeSe", "lost: 4 queued events of webhook:1 that were not delivered, 3 of them in files", 1},
+};
+
+static bool happen(struct kv_txn *t, void *ctx)
+{
+    struct behind *b = ctx;
+    switch (b->step) {
+    case 'e':
+        queue_put_event(t, 7, ++b->event, false);
+        break;
+    case 'D':
+        b->row++;
+        queue_remove(t, 7, b->row, b->row + 1);
+        break;
+    case 'S':
+        queue_put_segment(t, 7, b->first, b->event, (uint32_t)(b->event - b->first) + 1);
+        break;
+    case 'F':
+        queue_remove(t, 7, b->first, b->first + 1);
+        break;
+    case 'T':
+        queue_put_target(t, 7, 9);
+        break;
+    default: /* of the segment that was made last, this many are left */
+        queue_put_segment(t, 7, b->first, b->row, (uint32_t)(b->step - '0'));
+    }
+    return true;
+}
+
+static void step_of(struct fixture *f, struct behind *b, char step)
+{
+    b->step = step;
+    assert_int_equal(kv_commit_wait(store_kv(f->store), happen, b, KV_PLAIN), KV_COMMITTED);
+}
+
+static void test_lost_segments(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof behind / sizeof *behind; i++) {
+        void *own = NULL;
+        struct behind b = behind[i];
+        struct said s;
+        struct stat st;
+        char log[400];
+        assert_int_equal(setup_rocks(&own), 0);
+        struct fixture *f = own;
+        step_of(f, &b, 'T');
+        while (b.event < b.before)
+            step_of(f, &b, 'e');
+        struct bucket *bucket = need_bucket(f->store, "a");
+        put(f->store, bucket, "first", 100, 1);
+        run_janitor(f->store);
+        log_of(f->dir, log);
+        assert_int_equal(stat(log, &st), 0);
+        put(f->store, bucket, "damaged", 100, 1);
+        bucket_unref(bucket);
+        for (const char *c = b.happens; *c; c++) {
+            if (*c == 'S')
+                step_of(f, &b, *c), b.row = b.event;
+            else if (*c != 'P')
+                step_of(f, &b, *c);
+        }
+        shut(f);
+        int fd = open(log, O_WRONLY | O_CLOEXEC);
+        assert_int_equal(pwrite(fd, "this is not what stood there", 28, st.st_size + 20), 28);
+        close(fd);
+        salvage(f, true, &s);
+        const char *said = strstr(s.out, "queued events of webhook:1 that");
+        if (b.said ? !strstr(s.out, b.said) : said != NULL)
+            fail_msg("%u, then %s: '%s' is not in '%s'", b.before, b.happens, b.said ? b.said : "nothing",
+                     s.out);
+        assert_int_equal(teardown(&own), 0);
+    }
+}
+
 /* A bucket of the name that a salvage would give is a client's, and stays what it is. */
 static void test_name_in_use(void **state)
 {
@@ -409,8 +505,15 @@ int main(void)
 {
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup_rocks, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_sound), TEST(test_no_lock),     cmocka_unit_test(test_findings), TEST(test_goes_on),
-        TEST(test_lost),  TEST(test_name_in_use), TEST(test_blobs_elsewhere),      TEST(test_progress),
+        TEST(test_sound),
+        TEST(test_no_lock),
+        cmocka_unit_test(test_findings),
+        TEST(test_goes_on),
+        TEST(test_lost),
+        cmocka_unit_test(test_lost_segments),
+        TEST(test_name_in_use),
+        TEST(test_blobs_elsewhere),
+        TEST(test_progress),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
