@@ -13,6 +13,8 @@ struct checking {
     struct kv *kv;
     void (*finding)(void *ctx, const char *text);
     void *ctx;
+    uint32_t *targets; /* whose counters were looked at */
+    size_t n_targets;
 };
 
 __attribute__((format(printf, 2, 3))) static void found(const struct checking *c, const char *fmt, ...)
@@ -83,8 +85,10 @@ struct queue {
     int64_t rows[KV_COUNTERS], segments[KV_COUNTERS];
 };
 
-static void check_counters(const struct checking *c, const struct queue *q)
+static void check_counters(struct checking *c, const struct queue *q)
 {
+    c->targets = x_realloc(c->targets, (c->n_targets + 1) * sizeof(*c->targets));
+    c->targets[c->n_targets++] = q->target;
     struct row_key count = outbox_counter_key(q->target), in_files = segment_counter_key(q->target);
     int64_t rows[KV_COUNTERS], segments[KV_COUNTERS];
     struct err e = {0};
@@ -132,9 +136,32 @@ uint64_t segments_weigh(uint64_t seq, struct str value, int64_t events[2], int64
     return segment ? row.is.last : seq;
 }
 
+/* Counters of queues without any row: they have to say so. Their keys are "n" or "ns" with the target's number, of four bytes: a
+ * bucket's has eight. */
+static void check_empty(struct checking *c)
+{
+    struct kv_scan *scan = kv_scan_open(c->kv, KV_META, STR("n"), STR("o"));
+    struct str key, value;
+    struct err e = {0};
+    while (kv_scan_next(scan, &key, &value)) {
+        bool in_files = key.n == 6 && key.p[1] == 's', seen = false;
+        struct queue q = {0};
+        struct str rest = str_from(key, in_files ? 2 : 1);
+        if ((!in_files && key.n != 5) || !take_be32(&rest, &q.target))
+            continue;
+        for (size_t i = 0; i < c->n_targets && !seen; i++)
+            seen = c->targets[i] == q.target;
+        if (!seen)
+            check_counters(c, &q);
+    }
+    if (kv_scan_failed(scan, &e))
+        found(c, "the counters of the queues cannot be read to their end: %s", e.text);
+    kv_scan_close(scan);
+}
+
 void segments_check(struct kv *kv, void (*finding)(void *ctx, const char *text), void *ctx)
 {
-    struct checking c = {kv, finding, ctx};
+    struct checking c = {.kv = kv, .finding = finding, .ctx = ctx};
     struct queue q = {0};
     struct err e = {0};
     struct kv_scan *scan = kv_scan_open(kv, KV_QUEUE, STR("q"), STR("r"));
@@ -155,7 +182,11 @@ void segments_check(struct kv *kv, void (*finding)(void *ctx, const char *text),
     }
     if (q.target != 0)
         check_counters(&c, &q);
-    if (kv_scan_failed(scan, &e))
+    bool whole = !kv_scan_failed(scan, &e);
+    if (!whole)
         found(&c, "the queues cannot be read to their end: %s", e.text);
     kv_scan_close(scan);
+    if (whole)
+        check_empty(&c);
+    free(c.targets);
 }

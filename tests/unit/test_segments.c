@@ -789,6 +789,40 @@ static void test_taken_in(void **state)
     assert_int_equal(check(b), 0);
 }
 
+struct counting {
+    struct row_key key;
+    int64_t by[KV_COUNTERS];
+};
+static bool count_txn(struct kv_txn *t, void *ctx)
+{
+    struct counting *c = ctx;
+    kv_txn_add(t, row_key_str(&c->key), c->by);
+    return true;
+}
+
+/* Counters of a queue without rows, and of one that never had any, are looked at, too. */
+static void test_counters(void **state)
+{
+    struct files *f = *state;
+    struct bench *b = f->b;
+    struct counting cases[] = {{outbox_counter_key(1), {3, 100}}, {outbox_counter_key(1), {0, 1}},
+                               {segment_counter_key(1), {0, 1}},  {segment_counter_key(1), {5, 0}},
+                               {outbox_counter_key(7), {1, 50}},  {segment_counter_key(7), {1, 1}}};
+    backlog(f, 200, 9);
+    for (int empty = 0; empty < 2; empty++) {
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+            assert_int_equal(kv_commit_wait(b->kv, count_txn, &cases[i], 0), KV_COMMITTED);
+            assert_int_equal(check(b), 1);
+            for (size_t k = 0; k < KV_COUNTERS; k++)
+                cases[i].by[k] = -cases[i].by[k];
+            assert_int_equal(kv_commit_wait(b->kv, count_txn, &cases[i], 0), KV_COMMITTED);
+            assert_int_equal(check(b), 0);
+        }
+        run_for(b, 60000);
+    }
+    all_well(f, 200);
+}
+
 struct naming {
     const char *path;
 };
@@ -832,7 +866,7 @@ int main(void)
         WITH_FILES(test_removed_in_use), WITH_FILES(test_cannot_write),  WITH_FILES(test_reserve),
         WITH_FILES(test_left_behind),    WITH_FILES(test_taken_in),      WITH_FILES(test_all_given_up),
         WITH_FILES(test_huge_line),      WITH_FILES(test_many_given_up), WITH_FILES(test_folder_made_again),
-        WITH_FILES(test_moved_in_use),   WITH_FILES(test_long_names),
+        WITH_FILES(test_moved_in_use),   WITH_FILES(test_long_names),    WITH_FILES(test_counters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
