@@ -75,7 +75,7 @@ bool queue_dir_read(int dir, const char *name, struct buf *out);
 
 /* --- queue_dir.c */
 /* Takes in the events that a MinIO left in the target's folder of its queue_dir, before the sender reads its rows: the
- * sender's thread. Errors of the store only. */
+ * sender's thread. Ends early when that is to stop: the rest stays for the next start. Errors of the store only. */
 bool queue_dir_take(struct sender *s, struct err *e);
 
 #endif

@@ -201,12 +201,20 @@ static bool load(struct intake *in, struct taken_file *f)
     return ok;
 }
 
+/* The server stops, which may not wait for all files that there are: what is not taken in stays for the next start. */
+static bool is_over(const struct intake *in)
+{
+    return atomic_load(&in->s->stop_ms) != INT64_MAX;
+}
+
 /* Up to WAVE files: committed together, each by a commit of its own, then removed. */
 static void take_wave(struct intake *in, struct taken_file *files, size_t n)
 {
     bool loaded[WAVE] = {false};
-    sender_on_disk(in->s, true); /* anew with each wave */
     for (size_t i = 0; i < n; i++) {
+        sender_on_disk(in->s, true); /* anew with each file */
+        if (is_over(in))
+            break;
         files[i].intake = in;
         files[i].s = in->s;
         loaded[i] = load(in, &files[i]);
@@ -252,7 +260,7 @@ static bool list_files(struct intake *in)
         errno = why;
         return false;
     }
-    for (struct dirent *d; errno = 0, (d = readdir(dir));) {
+    for (struct dirent *d; errno = 0, !is_over(in) && (d = readdir(dir));) {
         struct stat st;
         struct str name = str_c(d->d_name);
         if (str_ends(name, STR(".event.snappy")))
@@ -281,7 +289,7 @@ static bool find_ranges(struct intake *in, struct err *e)
     struct row_key first = outbox_key(in->s->number, 0), end = outbox_key(in->s->number + 1, 0);
     struct kv_scan *scan = kv_scan_open(in->s->kv, KV_QUEUE, row_key_str(&first), row_key_str(&end));
     struct str key, value;
-    while (kv_scan_next(scan, &key, &value)) {
+    while (!is_over(in) && kv_scan_next(scan, &key, &value)) {
         uint64_t seq;
         struct segment_row row;
         if (!outbox_key_seq(key, &seq) || !segment_row_decode(value, seq, &row))
@@ -321,7 +329,7 @@ static bool forget_gone(struct intake *in, struct err *e)
     struct kv_scan *scan = kv_scan_open(in->s->kv, KV_META, buf_view(&first), buf_view(&end));
     struct str key, value;
     bool ok = true, more = true;
-    while (ok && more) {
+    while (ok && more && !is_over(in)) {
         size_t n = 0;
         buf_reset(&f.keys);
         while (n < 100 && (more = kv_scan_next(scan, &key, &value))) {
@@ -375,7 +383,7 @@ bool queue_dir_take(struct sender *s, struct err *e)
     if (!seen)
         log_warn(s->label, "%s cannot be read, the events in it are not taken in: %m", path);
     bool ranges = in.n == 0 || find_ranges(&in, e);
-    for (size_t i = 0; i < in.n && ranges && !in.failed; i += WAVE)
+    for (size_t i = 0; i < in.n && ranges && !in.failed && !is_over(&in); i += WAVE)
         take_wave(&in, in.files + i, in.n - i < WAVE ? in.n - i : WAVE);
 #ifndef BELFRY_MUTATE_NO_SYNC_QUEUE_DIR
     if (in.dir >= 0 && fsync(in.dir) != 0 && errno != EINVAL) { /* then files may come back */

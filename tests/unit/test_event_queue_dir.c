@@ -196,6 +196,60 @@ static void test_taken_in_order(void **state)
     assert_int_equal(queued(b), 201);
 }
 
+/* The server stops when the sender's thread has looked at the clock so often. */
+static struct {
+    struct sender *s;
+    pthread_t thread;
+    int looks;
+} stops;
+
+static int64_t stopping_clock(void)
+{
+    if (stops.s && pthread_equal(pthread_self(), stops.thread) && stops.looks-- == 0)
+        sender_ask_stop(stops.s, now_ms() + 5000);
+    return fake_mono_ns();
+}
+
+/* However many files there are, a stop ends it at the next one; what was not taken is, once, at the next start. */
+static void test_stop(void **state)
+{
+    static const int looks[] = {0, 1, 10, 64, 70, 150};
+    struct dir_bench *d = *state;
+    struct bench *b = d->b;
+    struct err e = {0};
+    char name[32];
+    int64_t before = 0;
+    make_folders(d);
+    for (size_t i = 0; i < COUNT_OF(looks); i++) {
+        for (int k = 0; k < 200; k++) {
+            (void)snprintf(name, sizeof(name), "%03d.event", k);
+            write_file(d, name, RECORD("k"), T0 + ((int64_t)i * 1000 + k) * 1000);
+        }
+        bench_stop(b);
+        bench_start(b);
+        stops.s = b->s;
+        stops.thread = pthread_self();
+        stops.looks = looks[i];
+        clock_mono_ns = stopping_clock;
+        bool ok = queue_dir_take(b->s, &e);
+        clock_mono_ns = fake_mono_ns;
+        stops.s = NULL;
+        assert_true(ok);
+        int64_t taken = queued(b) - before;
+        assert_int_equal(taken, looks[i]); /* one for each file */
+        for (int k = 0; k < 200; k++) {
+            (void)snprintf(name, sizeof(name), "%03d.event", k);
+            assert_int_equal(is_there(d, name), k >= taken);
+        }
+        take(d);
+        before += 200;
+        assert_int_equal(queued(b), before);
+        assert_int_equal(rows_with(b, 'q'), before);
+        take(d);
+        assert_int_equal(taken_rows(d), 0);
+    }
+}
+
 /* After everything was delivered the cursor is ahead of the files: it comes back to them. */
 static void test_cursor_comes_back(void **state)
 {
@@ -394,6 +448,7 @@ int main(void)
         cmocka_unit_test(test_parse),
         cmocka_unit_test(test_long_key),
         CASE(test_taken_in_order),
+        CASE(test_stop),
         CASE(test_cursor_comes_back),
         CASE(test_future),
         CASE(test_not_twice),
