@@ -9,15 +9,15 @@ ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), 
 # name of the switch -> what is left out, rows that are to see it (the first that does ends the search)
 MUTATIONS = {
     "no-t-row": ("the row that names a body's file before it is written", ["kills"]),
-    "no-key-order": ("the hold of a key's later events while an earlier one is unresolved", ["receivers"]),
+    "no-key-order": ("the hold of a key's later events while an earlier one is unresolved", ["receivers", "brokers-quick"]),
     "no-segment-name": ("the row that names a segment's file before it is written", ["segments-kills"]),
     "no-sync-segment": ("the sync of a segment's file before its rows are removed", ["power-cut"]),
     "no-sync-segment-dir": ("the sync of the folder of a segment's file", ["power-cut"]),
     "no-sync-segment-removal": ("the sync of a segment row's removal before its file is removed", ["power-cut"]),
     "no-segment-progress": ("the bits of a segment's events that are delivered", ["segments-kills"]),
     "no-high-water": ("the sequencer's high-water mark across restarts", ["kills"]),
-    "no-removal": ("the removal of events from the outbox after their confirmation", ["kills"]),
-    "remove-before-send": ("that an event stays in the outbox until its confirmation", ["kills"]),
+    "no-removal": ("the removal of events from the outbox after their confirmation", ["kills", "brokers-quick"]),
+    "remove-before-send": ("that an event stays in the outbox until its confirmation", ["kills", "brokers-quick"]),
     "no-pin": ("the pin that keeps a body's files while it is read", ["races"]),
     "no-generation-check": ("the look whether an upload has changed since its parts were read", ["races"]),
     # what tells damage from what is good, or from what a crash leaves

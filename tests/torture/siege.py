@@ -17,6 +17,7 @@ from kill.workers import BUCKET, Owner, Sharer
 from support.s3raw import arn, rule
 from support.server import Server, run as run_program
 from support.wait import wait_for
+from torture.watch import Watch, place
 
 OWNERS, SHARERS = 3, 2
 SEND_MS = 2000          # after which an event without an answer counts as failed
@@ -49,7 +50,7 @@ class Siege:
         self.requests = self.restarts = self.kills = 0
         self.stop_asked, self.taken = False, set()
         self.patience = 20 if ctx.mutant else 120
-        self.repeats, self.figures, self.recoveries = 0, collections.Counter(), {}
+        self.repeats, self.figures, self.recoveries, self.watches = 0, collections.Counter(), {}, {}
 
     # -- what the workers and verify ask a run for --------------------------------------
     def tolerates(self, reply):
@@ -91,9 +92,15 @@ class Siege:
         rules = [rule(arn(i, k.target), "s3:ObjectCreated:*", "s3:ObjectRemoved:*") for k in self.kinds for i in k.ids]
         reply = self.server.s3.set_rules(BUCKET, *rules)
         assert reply.status == 200, reply
+        self.watches = {k: Watch(self, k) for k in self.kinds if k.mirrors}
+
+    def unwatched(self, kind):
+        return self.watches[kind].closed() if kind in self.watches else contextlib.nullcontext()
 
     def close(self):
         self.stop_workers.set()
+        for w in self.watches.values():
+            w.end()
         if hasattr(self, "server"):
             with contextlib.suppress(OSError, AttributeError):
                 self.server.signal(signal.SIGCONT)
@@ -276,16 +283,28 @@ class Siege:
         self.figures["events"] += len(entries)
         self.log(f"{kind.name}: {len(entries)} events, {repeats} repeats ({allowed} allowed), {kind.kills} crashes of its own")
         if kind.mirrors:
+            self.judge_watch(kind, by_key)
             self.judge_mirror(kind, {f"{b}/{key}": max(e.place for e in es) for (b, key), es in by_key.items()})
+
+    def judge_watch(self, kind, by_key):
+        """What was to be seen of it meanwhile."""
+        watch = self.watches[kind]
+        watch.end()
+        removals = {f"{b}/{key}": [e.place for e in es if e.event.startswith("s3:ObjectRemoved:")] for (b, key), es in by_key.items()}
+        allowed = kind.at_kill * (0 if kind.once == "always" else self.kills) + kind.window * (kind.kills if kind.early else 0)
+        wrong = watch.judge(removals, allowed)
+        self.log(f"{kind.name}: its mirror was looked at {watch.looks} times, {watch.misses} times in vain; {watch.back} keys went "
+                 f"back after kills ({allowed} allowed)")
+        if not watch.looks:
+            self.problem(f"{kind.name}: nobody has seen its mirror meanwhile")
+        if wrong:
+            self.problem(f"{kind.name}: the mirror goes back {len(wrong)} times: {'; '.join(wrong[:5])}", DISORDER, len(wrong))
 
     def judge_mirror(self, kind, last):
         """It holds the objects as they are, each as its last event says. What was removed with the first table and not
         changed since is in that one still."""
         pages = self.server.boto().get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
         objects = {f"{BUCKET}/{o['Key']}": o["ETag"].strip('"') for o in pages.search("Contents[]") if o}
-
-        def place(record):
-            return record["s3"]["object"]["sequencer"], int(record["source"]["userAgent"].removeprefix("op-"))
 
         def mirror():
             now, before = kind.mirror(), kind.old_mirror

@@ -52,11 +52,13 @@ class Database:
         self(self.numbered.format(table))
 
     def journal(self, table):
-        """The rows; in the order in which they were written where make_journal has made it."""
+        """The rows in the order in which they were written. Where make_journal has not made it they have no number: then
+        PostgreSQL tells the transactions apart (there is one event of a key in each), and InnoDB keeps a table without a key
+        by a number of its own that grows."""
         try:
             return [Row(*r) for r in self(f"SELECT event_time, event_data FROM {table} ORDER BY n")]
         except SqlError:
-            return [Row(*r) for r in self(f"SELECT event_time, event_data FROM {table}")]
+            return [Row(*r) for r in self(f"SELECT event_time, event_data FROM {table} {self.by_age}")]
 
     def count(self, table):
         """-1: there is no such table."""
@@ -90,6 +92,7 @@ class Database:
 
 class Postgres(Database):
     kind, subsys, address_key, broker_name = "postgresql", "NOTIFY_POSTGRES", "connection_string", "postgres"
+    by_age = "ORDER BY xmin::text::bigint"
     key = "key"
     numbered = "CREATE TABLE {0} (event_time TIMESTAMP WITH TIME ZONE NOT NULL, event_data JSONB, n BIGSERIAL)"
     two_columns = created = "CREATE TABLE {0} (key VARCHAR PRIMARY KEY, value JSONB)"
@@ -125,6 +128,7 @@ class Postgres(Database):
 
 class Mysql(Database):
     kind, subsys, address_key, broker_name = "mysql", "NOTIFY_MYSQL", "dsn_string", "mariadb"
+    by_age = ""
     key = "key_name"
     two_columns = "CREATE TABLE {0} (key_name VARCHAR(700) PRIMARY KEY, value JSON) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
     created = ("CREATE TABLE {0} (key_name VARCHAR(3072) NOT NULL, key_hash CHAR(64) GENERATED ALWAYS AS (SHA2(key_name, 256)) "

@@ -76,14 +76,16 @@ class Kind:
     """name: of the row; target: last part of the ARN. window: events in flight at most, over one connection; at_kill: when Belfry
     is killed, with those that are confirmed and not removed yet. ordered: what it gives back tells the order of arrival.
     forgets: a crash takes what it has confirmed and not passed on yet, so that it is killed when it has passed all on, while
-    Belfry waits for its answers. once: nothing comes twice, "always", or as long as Belfry "lives"."""
+    Belfry waits for its answers. once: nothing comes twice, "always", or as long as Belfry "lives". early: it shows what a
+    crash may still take from it. look_s: seconds between two looks at its mirror; losses: how often that was taken away."""
 
     name = target = broker_name = None
-    window, at_kill, ordered, forgets, once, mirrors = 256, 256, True, False, None, False
+    window, at_kill, ordered, forgets, once, mirrors, early = 256, 256, True, False, None, False, False
+    look_s = 0.15
     settings = {}
 
     def __init__(self, directory):
-        self.old, self.old_mirror, self.kills, self.held = [], {}, 0, 0
+        self.old, self.old_mirror, self.kills, self.held, self.losses = [], {}, 0, 0, 0
         self.directory = os.path.join(directory, self.name)
         self.make()
         self.wire = Cable(self.broker.port, self.window)
@@ -183,6 +185,10 @@ class Kind:
         if self.once == "always":
             kills = 0
         return self.at_kill * kills + self.window * self.held + (0 if self.once else self.wire.in_flight)
+
+    def lives(self, kills):
+        """Of Belfry, killed so often, and of its own: what differs from one to the next may go back in a mirror."""
+        return 0 if self.once == "always" else kills, self.kills if self.early else 0
 
     # -- faults that are the protocol's own, where it has them: lose(run), later(), nack() and their ends -----
     lose = later = later_over = nack = nack_over = None

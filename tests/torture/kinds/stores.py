@@ -14,7 +14,6 @@ class Sql(Kind):
     window = at_kill = 500
 
     def prepare(self):
-        self.losses = 0
         self.db.make_journal(JOURNAL)
 
     def env(self):
@@ -34,8 +33,8 @@ class Sql(Kind):
         return self.db.count(JOURNAL)
 
     def lose(self, run):
-        """Both tables, as they stand; Belfry makes new ones. That of the journal does not number its rows, whose order is
-        not told (a small row may fill an earlier page), and soon makes place for one that does."""
+        """Both tables, as they stand; Belfry makes new ones. That of the journal does not number its rows; how it tells their
+        order all the same is the database's matter, and it soon makes place for one that does."""
         self.losses += 1
         n = self.losses
         self.rename(JOURNAL, f"{JOURNAL}_a{n}")
@@ -45,7 +44,7 @@ class Sql(Kind):
         wait_for(lambda: self.db.count(JOURNAL) > 0, 40, "a new table")
         self.db.make_journal(f"{JOURNAL}_next")
         self.swap(JOURNAL, f"{JOURNAL}_b{n}", f"{JOURNAL}_next")
-        self.old += sorted((Entry(r.record) for r in self.db.journal(f"{JOURNAL}_b{n}")), key=lambda e: e.place)
+        self.old += [Entry(r.record) for r in self.db.journal(f"{JOURNAL}_b{n}")]
 
     def rename(self, table, to):
         self.db(f"ALTER TABLE {table} RENAME TO {to}")
@@ -76,6 +75,7 @@ class PostgresKind(Sql):
 class MysqlKind(Sql):
     name = target = "mysql"
     broker_name = "mariadb"
+    early = True
 
     def make(self):
         super().make()
@@ -101,7 +101,7 @@ class MysqlKind(Sql):
 
 class ElasticKind(Kind):
     name = target = broker_name = "elasticsearch"
-    mirrors, ordered, once = True, False, "always"
+    mirrors, once, early, look_s = True, "always", True, 0.5
 
     def env(self):
         (journal, mirror), url = self.ids, f"http://{self.address}"
@@ -111,18 +111,23 @@ class ElasticKind(Kind):
         self.elastic = Elastic(self.broker)
 
     def all(self, index):
-        """Every document; a search gives 10,000 at most."""
+        """Every document in the order in which it was written: the only shard numbers what it does. A search gives 10,000 at
+        most."""
         found, e = [], self.elastic
-        if not e.refresh(index):
+        status, _ = e("POST", f"/{index}/_refresh")
+        if status == 404:
             return found
-        _, page = e("POST", f"/{index}/_search?scroll=1m&size=5000", {"sort": ["_doc"]})
+        status, page = e("POST", f"/{index}/_search?scroll=1m&size=5000", {"sort": ["_doc"], "seq_no_primary_term": True})
+        scroll = page.get("_scroll_id")
         while page["hits"]["hits"]:
-            found += [h["_source"]["Records"][0] for h in page["hits"]["hits"]]
+            assert page["_shards"]["total"] == page["_shards"]["successful"] == 1, page["_shards"]
+            found += [(h["_primary_term"], h["_seq_no"], h["_source"]["Records"][0]) for h in page["hits"]["hits"]]
             _, page = e("POST", "/_search/scroll", {"scroll": "1m", "scroll_id": page["_scroll_id"]})
-        return found
+        e("DELETE", "/_search/scroll", {"scroll_id": scroll})
+        return [r for _, _, r in sorted(found, key=lambda f: f[:2])]
 
     def entries(self):
-        return self.old + sorted(map(Entry, self.all(JOURNAL)), key=lambda e: e.place)
+        return self.old + list(map(Entry, self.all(JOURNAL)))
 
     def mirror(self):
         return {f"{e.bucket}/{e.key}": r for r in self.all(MIRROR) for e in [Entry(r)]}
@@ -133,6 +138,7 @@ class ElasticKind(Kind):
     def lose(self, run):
         with run.still(self):
             self.save()
+            self.losses += 1
             for index in (JOURNAL, MIRROR):
                 assert self.elastic("DELETE", f"/{index}")[0] == 200
 
@@ -154,9 +160,6 @@ class RedisKind(Kind):
 
     def make(self):
         self.broker = Redis(self.directory)
-
-    def prepare(self):
-        self.losses = 0
 
     def env(self):
         journal, mirror = self.ids
