@@ -39,7 +39,7 @@ class Watch:
             with self.lock:
                 life = self.kind.lives(self.run.kills)
                 try:
-                    found = self.kind.mirror()
+                    found = self.kind.look()
                 except Exception:                       # noqa: BLE001 - its broker is away, frozen, or has no such table
                     self.misses += 1
                     continue

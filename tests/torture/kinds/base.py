@@ -15,11 +15,12 @@ EVENT = 600                                 # bytes that the smallest event take
 class Cable(Wire):
     """A wire that can cut a request in two, too, and knows how many events at most were in flight over its connections."""
 
-    MODES = (*Wire.MODES, "cut-request")
+    MODES = (*Wire.MODES, "cut-request", "say-no")
 
     def __init__(self, upstream, window):
         super().__init__(upstream)
         self.window, self.pumps, self.carried = window, 0, {}
+        self.no_to, self.told = b"", 0
 
     @property
     def in_flight(self):
@@ -43,7 +44,22 @@ class Cable(Wire):
         if self.mode == "cut-request" and not answers and len(data) > 100:
             b.sendall(data[:len(data) // 2])
             return False
+        if self.mode == "say-no" and not answers and self.no_to in data:
+            self.told += 1
+            a.sendall(self.saying)                      # as the broker does, which then ends the connection, and has taken nothing
+            return False
         return super()._pass(a, b, data, answers, dead)
+
+    def busy(self, no_to, saying):
+        """To what has these bytes in it the broker would say that it cannot now; the wire does, for it cannot be brought to that
+        at will."""
+        self.no_to, self.saying, self.told, self.mode = no_to, saying, 0, "say-no"
+        self.cut()
+
+    def busy_over(self):
+        self.mode = "pass"
+        self.cut()
+        assert self.told, f"nobody has been told {self.saying}"
 
     def settle(self):
         """Until the ends of all connections have been seen on both sides."""
@@ -77,11 +93,12 @@ class Kind:
     is killed, with those that are confirmed and not removed yet. ordered: what it gives back tells the order of arrival.
     forgets: a crash takes what it has confirmed and not passed on yet, so that it is killed when it has passed all on, while
     Belfry waits for its answers. once: nothing comes twice, "always", or as long as Belfry "lives". early: it shows what a
-    crash may still take from it. look_s: seconds between two looks at its mirror; losses: how often that was taken away."""
+    crash may still take from it. look_s: seconds between two looks at its mirror; losses: how often that was taken away. pause_s:
+    mean rest of a worker between two requests, by what a small broker can take beside all else on a busy machine."""
 
     name = target = broker_name = None
     window, at_kill, ordered, forgets, once, mirrors, early = 256, 256, True, False, None, False, False
-    look_s = 0.15
+    look_s, pause_s = 0.15, 0.015
     settings = {}
 
     def __init__(self, directory):
@@ -185,6 +202,10 @@ class Kind:
         if self.once == "always":
             kills = 0
         return self.at_kill * kills + self.window * self.held + (0 if self.once else self.wire.in_flight)
+
+    def look(self):
+        """The mirror as others see it now, at no cost to the broker worth mentioning."""
+        return self.mirror()
 
     def lives(self, kills):
         """Of Belfry, killed so often, and of its own: what differs from one to the next may go back in a mirror."""

@@ -115,6 +115,13 @@ class Mqtt(Kind):
     window = at_kill = 100
     forgets = True
 
+    def later(self):
+        """MQTT 3.1.1 has such a thing in the answer to CONNECT alone, 3: server unavailable. PUBACK has no place for it."""
+        self.wire.busy(b"MQTT", b"\x20\x02\x00\x03")
+
+    def later_over(self):
+        self.wire.busy_over()
+
     def env(self):
         return mqtt_env(f"tcp://{self.address}", *self.ids, topic=JOURNAL)
 
@@ -144,7 +151,18 @@ class Mqtt(Kind):
         return len(self.consumer.raw)
 
 
-class NatsCore(Kind):
+class Nats(Kind):
+    """NATS has no answer to a message that means 'later', only one to a client that is one too many. (A full stream of JetStream
+    has; a channel of Streaming drops its oldest.)"""
+
+    def later(self):
+        self.wire.busy(b"CONNECT {", b"-ERR 'maximum connections exceeded'\r\n")
+
+    def later_over(self):
+        self.wire.busy_over()
+
+
+class NatsCore(Nats):
     name, target, broker_name = "nats-core", "nats", "nats"
     forgets = True
 
@@ -203,7 +221,7 @@ class JetStream(Kind):
         self.limit(-1)
 
 
-class Streaming(Kind):
+class Streaming(Nats):
     name, target, broker_name = "nats-streaming", "nats", "stan"
 
     def env(self):
@@ -244,10 +262,21 @@ class NsqTail(NsqConsumer):
                     self.sock.sendall(b"NOP\n")
 
 
+def nsq_error(text):
+    return struct.pack(">II", 4 + len(text), 1) + text
+
+
 class NsqKind(Kind):
     name = target = broker_name = "nsq"
     window = at_kill = 512
     forgets = True
+
+    def later(self):
+        """As when its disk is full."""
+        self.wire.busy(b"PUB %s\n" % JOURNAL.encode(), nsq_error(b"E_MPUB_FAILED MPUB failed no space left on device"))
+
+    def later_over(self):
+        self.wire.busy_over()
 
     def env(self):
         return nsq_env(self.address, *self.ids, topic=JOURNAL)

@@ -101,7 +101,7 @@ class MysqlKind(Sql):
 
 class ElasticKind(Kind):
     name = target = broker_name = "elasticsearch"
-    mirrors, once, early, look_s = True, "always", True, 0.5
+    mirrors, once, early, look_s, pause_s = True, "always", True, 1, 0.04
 
     def env(self):
         (journal, mirror), url = self.ids, f"http://{self.address}"
@@ -113,9 +113,13 @@ class ElasticKind(Kind):
     def all(self, index):
         """Every document in the order in which it was written: the only shard numbers what it does. A search gives 10,000 at
         most."""
+        self.elastic("POST", f"/{index}/_refresh")
+        return self.visible(index)
+
+    def visible(self, index):
+        """The same, as far as a search shows it."""
         found, e = [], self.elastic
-        status, _ = e("POST", f"/{index}/_refresh")
-        if status == 404:
+        if e("HEAD", f"/{index}")[0] == 404:
             return found
         status, page = e("POST", f"/{index}/_search?scroll=1m&size=5000", {"sort": ["_doc"], "seq_no_primary_term": True})
         scroll = page.get("_scroll_id")
@@ -130,7 +134,11 @@ class ElasticKind(Kind):
         return self.old + list(map(Entry, self.all(JOURNAL)))
 
     def mirror(self):
-        return {f"{e.bucket}/{e.key}": r for r in self.all(MIRROR) for e in [Entry(r)]}
+        return by_name(self.all(MIRROR))
+
+    def look(self):
+        """Once a second it shows what is new by itself; made to with each look it hardly does anything else."""
+        return by_name(self.visible(MIRROR))
 
     def count(self):
         return self.elastic.count(JOURNAL)
@@ -152,6 +160,10 @@ class ElasticKind(Kind):
 
     def later_over(self):
         self.block(None)
+
+
+def by_name(records):
+    return {f"{e.bucket}/{e.key}": r for r in records for e in [Entry(r)]}
 
 
 class RedisKind(Kind):

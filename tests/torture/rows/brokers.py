@@ -182,7 +182,7 @@ def brokers(name):
             return
         data = ctx.outcome.data
         for number, random in ctx.rounds():
-            run = Siege(ctx, str(number), str(random.random()), [KINDS[name]])
+            run = Siege(ctx, str(number), str(random.random()), [KINDS[name]], pause=KINDS[name].pause_s)
             siege(run, ctx, work)
             for key, n in run.figures.items():
                 data[key] = data.get(key, 0) + n
