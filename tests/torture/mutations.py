@@ -9,7 +9,7 @@ ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), 
 # name of the switch -> what is left out, rows that are to see it (the first that does ends the search)
 MUTATIONS = {
     "no-t-row": ("the row that names a body's file before it is written", ["kills"]),
-    "no-key-order": ("the hold of a key's later events while an earlier one is unresolved", ["receivers", "brokers-quick"]),
+    "no-key-order": ("the hold of a key's later events while an earlier one is unresolved", ["receivers", "brokers-webhook"]),
     "no-segment-name": ("the row that names a segment's file before it is written", ["segments-kills"]),
     "no-sync-segment": ("the sync of a segment's file before its rows are removed", ["power-cut"]),
     "no-sync-segment-dir": ("the sync of the folder of a segment's file", ["power-cut"]),

@@ -44,10 +44,11 @@ class Cable(Wire):
         if self.mode == "cut-request" and not answers and len(data) > 100:
             b.sendall(data[:len(data) // 2])
             return False
-        if self.mode == "say-no" and not answers and self.no_to in data:
-            self.told += 1
-            a.sendall(self.saying)                      # as the broker does, which then ends the connection, and has taken nothing
-            return False
+        if self.mode == "say-no":
+            no = not answers and self.no_to in data
+            self.told += no
+            (a if no else b).sendall(self.saying if no else data)
+            return not no                               # as the broker, which then ends the connection, and has taken nothing
         return super()._pass(a, b, data, answers, dead)
 
     def busy(self, no_to, saying):

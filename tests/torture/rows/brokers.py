@@ -142,17 +142,18 @@ def missing(name):
 
 
 def siege(run, ctx, work):
-    """Opens, lets work(run) happen, and closes; tells ctx what was found."""
+    """Opens, lets work(run) happen, and closes; tells ctx what was found, also when it cannot go on."""
     try:
         run.open()
         work(run)
-        run.verdict()
+        if not run.enough():
+            run.verdict()
     finally:
         ctx.log(f"{run.requests} requests, {len(run.journal.ops)} changes, {run.kills} kills, {len(run.journal.problems)} problems")
+        for text in run.journal.problems:
+            ctx.problem(text)
+        ctx.add(**run.counts())
         run.close()
-    for text in run.journal.problems:
-        ctx.problem(text)
-    ctx.add(**run.counts())
 
 
 def brokers(name):
@@ -172,7 +173,7 @@ def brokers(name):
             fault.do(run, kind)
             took = run.recovered(kind, fault.name)
             run.log(f"{name} {fault.name}: {time.monotonic() - began:.1f} s in all, deliveries {took:.2f} s after its end")
-            if run.ctx.mutant and run.journal.problems:
+            if run.enough():
                 return
 
     def go(ctx):

@@ -100,12 +100,15 @@ def quick(ctx):
             k.wire.mode = "pass"
         for k in run.kinds:
             run.recovered(k, f"cut: {k.name}")
+        if run.enough():
+            return
         together(run, [k.kill for k in run.kinds])
         run.kill()
         run.revive()
         together(run, [k.start for k in run.kinds])
         for k in run.kinds:
-            run.recovered(k, f"killed: {k.name}")
+            if not run.enough():
+                run.recovered(k, f"killed: {k.name}")
 
     if not skip(ctx, QUICK):
         for number, random in ctx.rounds():
