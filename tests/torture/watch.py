@@ -79,15 +79,17 @@ def walk(line, removals):
             if before is None or before[1] != table or before[2] is ABSENT:
                 continue                                # never there, or not yet in this table: tells nothing
             at = bisect.bisect_right(removals, last)
+            if at and any(life) and not spent:
+                continue                                # after a kill an earlier removal may have come again: which, nobody knows
             if at < len(removals):
                 p = removals[at]                        # the first that can have removed it
             else:                                       # one before what was seen comes once more, or there is none
                 p = removals[-1] if removals else None
         if p is None:
-            problems.append(f"it is gone after {last}, and was never removed")
+            problems.append(f"it is gone after {last}, and was never removed (life {life}, table {table})")
         elif last is not None and p < last:
             if not any(life) or spent:
-                problems.append(f"{p} was there after {last}")
+                problems.append(f"{p} was there after {last} (life {life}, table {table})")
             else:
                 back += 1
             spent, last = 1, p
