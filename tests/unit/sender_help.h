@@ -30,8 +30,12 @@ struct fake {
 };
 
 static _Atomic int64_t fake_now_ns;
+/* Called when this thread looks at the clock. */
+static _Thread_local void (*on_look)(void);
 static inline int64_t fake_mono_ns(void)
 {
+    if (on_look)
+        on_look();
     return atomic_load(&fake_now_ns);
 }
 static inline int64_t now_ms(void)
