@@ -759,7 +759,8 @@ static void test_deaf_database(void **state)
         }
         int64_t begin = clock_mono_ms();
         send_batch(&in, &b, BATCH, begin + 300);
-        assert_true(clock_mono_ms() - begin < 1800);
+        assert_true(clock_mono_ms() - begin <
+                    10000); /* nobody ever answers; 16 MiB are made into a statement first */
         for (size_t i = 0; i < BATCH; i++) {
             assert_int_equal(b.out[i], SEND_RETRY);
             assert_non_null(strstr(b.why[i], "in time"));
