@@ -20,7 +20,7 @@ demo: ## install, build and show: uploads, events, a kill, nothing lost (ONCE=1 
 	@$(MAKE) --no-print-directory all
 	@ONCE=$(ONCE) scripts/demo
 
-test: ## everything that must pass before a change lands; one summary line (about 15 minutes on 2 cores)
+test: ## everything that must pass before a change lands; one summary line (about 20 minutes on 2 cores)
 	@scripts/install-deps test
 	@scripts/test $(STAGES)
 
