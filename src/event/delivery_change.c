@@ -100,6 +100,8 @@ static bool configure(struct delivery *d, const struct config_stored *st, struct
     if (s->type->places)
         s->max_batch = s->type->places(conf);
     s->self = s->type->open(conf, s->id.p, e);
+    if (s->self && s->type->meanwhile)
+        s->type->meanwhile(s->self, (struct meanwhile){queue_read_ahead, s});
     return s->self != NULL;
 }
 

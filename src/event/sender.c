@@ -206,6 +206,7 @@ static void send_batch(struct sender *s, size_t n, int64_t now_ms, struct err *e
     sender_remove_early(s, n);
 #endif
     crash_point(CRASH_EVENT_BEFORE_SEND);
+    s->ahead_over = false;
     atomic_store(&s->sending, (unsigned)n);
     s->type->send(s->self, s->refs, n, s->results, sender_deadline(s, now_ms, s->send_ms), e);
     atomic_store(&s->sending, 0);

@@ -182,6 +182,7 @@ struct sender {
     bool unread;      /* it is offline because queued events could not be read */
     bool unread_file; /* which are in a file of its queue_dir, and not in the rows: a salvage is of no use */
     bool thin;        /* the last batch was not full */
+    bool ahead_over;  /* what comes next is not read ahead, while this batch is out */
     struct queued window[WINDOW_EVENTS];
     size_t n_window, window_bytes;
     size_t holes;       /* places of the window that are resolved or parked */
@@ -295,18 +296,10 @@ double sender_rate(struct sender *s);
 /* --- sender_queue.c: window and lanes */
 /* Reads rows into window and lanes; false and err when they cannot be read. */
 bool queue_fill(struct sender *s, struct err *e);
-/* The batch of this step into s->batch, max at most: what is due, at most one event per key where the kind asks for it
- * (and in a probe), none of a key of which one is out. Returns their number. */
-size_t queue_pick(struct sender *s, int64_t now_ms, bool probe, size_t max);
-/* Where the event of that number is, which is in the window or first of a lane. */
-struct picked queue_find(struct sender *s, uint64_t seq);
+/* While a batch is being sent (struct meanwhile): more rows for the next one, as far as there is room. What is in the window
+ * stays where it is; no file is read, and what cannot be read is left to queue_fill. arg: the sender. */
+void queue_read_ahead(void *arg);
 bool queue_has_room(const struct sender *s);
-/* The slot of a key's hash, which may be that of other keys, too: most of the time it is empty, and that is all there is to
- * ask. */
-static inline unsigned key_slot(uint64_t key_hash)
-{
-    return (unsigned)(key_hash ^ key_hash >> 32) % KEY_SLOTS;
-}
 /* Parks the key of a window event; the lane, or NULL when there are as many as there may be. Pointers into the window are
  * no longer valid. */
 struct lane *queue_park(struct sender *s, const struct queued *q);
@@ -322,8 +315,24 @@ void queue_release(struct sender *s);
 void queue_take(struct sender *s, uint64_t seq, struct str value, struct segment *segment, uint32_t n);
 bool queued_load(struct queued *q, uint64_t seq, struct str value);
 bool queued_same_key(const struct queued *a, const struct queued *b);
-/* False, and n_out as before, when there is no place for it. */
+/* One more of the resolved events, empty; valid until the next one. */
 struct resolved *queue_resolved(struct sender *s);
+/* The first event of a lane, read again when it is not at hand. What is gone is dropped, as much of it as may be resolved in
+ * one step: then the lane stays due. What cannot be read is tried again later, as an event that failed. */
+bool lane_load(struct sender *s, struct lane *l);
+
+/* --- sender_pick.c: what goes out next */
+/* The batch of this step into s->batch, max at most: what is due, at most one event per key where the kind asks for it
+ * (and in a probe), none of a key of which one is out. Returns their number. */
+size_t queue_pick(struct sender *s, int64_t now_ms, bool probe, size_t max);
+/* Where the event of that number is, which is in the window or first of a lane. */
+struct picked queue_find(struct sender *s, uint64_t seq);
+/* The slot of a key's hash, which may be that of other keys, too: most of the time it is empty, and that is all there is to
+ * ask. */
+static inline unsigned key_slot(uint64_t key_hash)
+{
+    return (unsigned)(key_hash ^ key_hash >> 32) % KEY_SLOTS;
+}
 
 /* --- sender_segment.c: events in segments */
 /* The segment row at `first` was reached: its file is read, what is missing in it counted as lost. False and err: it cannot
@@ -371,7 +380,8 @@ bool window_holds(const struct sender *s, const struct queued *q);
 /* Writes what was resolved; waits for the removal before it. When the store has failed it is only forgotten: what is durable
  * is news now, and is delivered once more after the restart. */
 void remove_resolved(struct sender *s);
-bool sender_removes(struct sender *s); /* a removal is under way */
+bool sender_removes(struct sender *s);    /* a removal is under way */
+size_t sender_removing(struct sender *s); /* of so many events; 0: none is */
 #ifdef BELFRY_MUTATE_REMOVE_BEFORE_SEND
 void sender_remove_early(struct sender *s, size_t n);
 #endif

@@ -116,6 +116,14 @@ bool sender_removes(struct sender *s)
     return removing;
 }
 
+size_t sender_removing(struct sender *s)
+{
+    mutex_lock(&s->mutex);
+    size_t n = s->removing ? s->removal.n : 0;
+    mutex_unlock(&s->mutex);
+    return n;
+}
+
 bool sender_settled(struct sender *s)
 {
     mutex_lock(&s->mutex);

@@ -220,6 +220,9 @@ void settle(struct sender *s, size_t n, bool others, int64_t now_ms, const struc
         settle_down(s, now_ms, e);
         return;
     }
+    if (o.retry == n &&
+        !others) /* keys that wait, and nothing else: is the connection still of use? idle will tell */
+        s->last_work_ms = now_ms - IDLE_MS;
     /* What is resolved first, then what moves in memory: parking a key takes it out of the window. */
     settle_ok(s, n, &o);
     if (o.ok > 0)

@@ -10,6 +10,7 @@
 #include "base/crash.h"
 #include "event/sender.h"
 
+#define UNSURE   3
 #define FLUSH_MS 2 /* so long without an answer, and what was resolved is written */
 
 void window_init(struct sender *s)
@@ -137,13 +138,28 @@ static void judge(struct sender *s, int64_t now_ms)
     compact(s);
 }
 
+/* Events that may go out now. Those that are out, and those whose removal is not written, come once more after a crash: no
+ * more than UNSURE times what the kind has out at once, however slow removals are. */
+static size_t may_feed(struct sender *s)
+{
+    size_t vacant = s->max_batch - s->n_used, unsure = s->n_used + s->n_out + sender_removing(s);
+    size_t room = UNSURE * s->max_batch > unsure ? UNSURE * s->max_batch - unsure : 0;
+    if (room == 0 && s->n_used == 0) { /* events of segments that were lost are resolved by the thousand */
+        remove_resolved(s);
+        (void)sender_settled(s);
+        return vacant;
+    }
+    return room < vacant ? room : vacant;
+}
+
 bool window_step(struct sender *s, int64_t now_ms, bool unread)
 {
-    size_t n = 0;
+    size_t n = 0, most = may_feed(s);
+    bool held = most == 0 && s->n_used < s->max_batch;
     bool feed = now_ms >= s->retry_at_ms && (!s->broken || s->n_used == 0) /* a probe is whole */
-                && !atomic_load(&s->paused);
+                && !atomic_load(&s->paused) && most > 0;
     if (feed) {
-        n = queue_pick(s, now_ms, s->broken, s->max_batch - s->n_used);
+        n = queue_pick(s, now_ms, s->broken, most);
         hand_over(s, n, now_ms);
     }
     s->waits = false;
@@ -152,7 +168,8 @@ bool window_step(struct sender *s, int64_t now_ms, bool unread)
     bool more = feed && s->n_used < s->max_batch && !s->broken &&
                 (atomic_load(&s->news) || (s->backlog && queue_has_room(s) && !unread));
     more = more || s->n_out >= OUT_EVENTS; /* a lane may go on when these are removed */
-    s->waits = collect(s, more ? now_ms : now_ms + FLUSH_MS) == 0 && !more;
+    /* When it is held back by a removal it looks again soon: the end of that wakes nobody. */
+    s->waits = collect(s, more ? now_ms : now_ms + FLUSH_MS) == 0 && !more && !held;
     judge(s, clock_mono_ms());
     s->waits = s->waits && s->n_used > 0;
     return true;

@@ -16,7 +16,8 @@
 /* What the server gives up after, before we do: else each retry would leave a session behind that waits for a lock. */
 #define MYSQL_STATEMENT_S 25
 #define MYSQL_LOCK_S      20
-#define MYSQL_COLUMNS     2 /* that are written */
+#define MYSQL_COLUMNS     2   /* that are written */
+#define MYSQL_MAX_BATCH   500 /* of SQL_MAX_BATCH */
 
 struct mysql_target {
     const struct mysql_conf *conf;
@@ -31,12 +32,13 @@ struct mysql_target {
     uint64_t packet;               /* bytes of the largest statement it takes */
     bool existed;                  /* the table was there before */
     _Atomic int64_t hasten_ms;
+    struct meanwhile meanwhile;
     struct buf statement;
     /* MariaDB takes the rows that are written as arrays of values, without a text to be read */
     bool arrays, arrays_refused; /* by the one that this connection leads to */
     MYSQL_STMT *put;             /* prepared on this connection; NULL: not yet */
-    char *cell[MYSQL_COLUMNS][SQL_MAX_BATCH];
-    unsigned long cell_n[MYSQL_COLUMNS][SQL_MAX_BATCH];
+    char *cell[MYSQL_COLUMNS][MYSQL_MAX_BATCH];
+    unsigned long cell_n[MYSQL_COLUMNS][MYSQL_MAX_BATCH];
     struct sql_batch batch; /* the one at hand */
 };
 
@@ -46,6 +48,7 @@ void *mysql_target_open(const void *conf, const char *id, struct err *e);
 bool mysql_target_connect(void *self, int64_t deadline_ms, struct err *e);
 bool mysql_target_idle(void *self, int64_t deadline_ms, struct err *e);
 void mysql_target_hasten(void *self, int64_t deadline_ms);
+void mysql_target_meanwhile(void *self, struct meanwhile m);
 void mysql_target_disconnect(void *self);
 void mysql_target_close(void *self);
 struct patience mysql_patience(struct mysql_target *t, int64_t deadline_ms, int64_t most_ms);

@@ -78,6 +78,12 @@ void mysql_target_hasten(void *arg, int64_t deadline_ms)
     atomic_store(&t->hasten_ms, deadline_ms);
 }
 
+void mysql_target_meanwhile(void *arg, struct meanwhile m)
+{
+    struct mysql_target *t = arg;
+    t->meanwhile = m;
+}
+
 struct patience mysql_patience(struct mysql_target *t, int64_t deadline_ms, int64_t most_ms)
 {
     int64_t until = clock_mono_ms() + most_ms;

@@ -44,6 +44,8 @@ static bool wait_for(const struct mysql_target *t, int status, const struct pati
     short events =
         (short)((status & MYSQL_WAIT_READ ? POLLIN : 0) | (status & MYSQL_WAIT_WRITE ? POLLOUT : 0) |
                 (status & MYSQL_WAIT_EXCEPT ? POLLPRI : 0));
+    if (!(events & POLLOUT))
+        meanwhile_do(&t->meanwhile);
     return patience_poll(p, mysql_get_socket(t->m), events);
 }
 

@@ -67,6 +67,7 @@ const struct target_type target_nsq = {
     .open = nsq_open,
     .connect = nsq_connect,
     .send = nsq_send,
+    .meanwhile = nsq_meanwhile,
     .idle = nsq_idle,
     .hasten = nsq_hasten,
     .disconnect = nsq_disconnect,

@@ -27,6 +27,7 @@ struct nsq {
     bool cut;          /* nsqd closed the connection without a word */
     struct buf answer; /* the data of the last frame */
     _Atomic int64_t hasten_ms;
+    struct meanwhile meanwhile;
     size_t chunk;               /* how many bytes a command may be */
     size_t size[NSQ_MAX_BATCH]; /* of the messages of the batch at hand; 0: not built yet */
 };
@@ -37,6 +38,7 @@ void *nsq_open(const void *conf, const char *id, struct err *e);
 bool nsq_connect(void *self, int64_t deadline_ms, struct err *e);
 bool nsq_idle(void *self, int64_t deadline_ms, struct err *e);
 void nsq_hasten(void *self, int64_t deadline_ms);
+void nsq_meanwhile(void *self, struct meanwhile m);
 void nsq_disconnect(void *self);
 void nsq_close(void *self);
 /* The same within a batch: what nsqd has said about sizes stays known. */

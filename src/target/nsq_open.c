@@ -65,6 +65,12 @@ void nsq_hasten(void *arg, int64_t deadline_ms)
     atomic_store(&n->hasten_ms, deadline_ms);
 }
 
+void nsq_meanwhile(void *arg, struct meanwhile m)
+{
+    struct nsq *n = arg;
+    n->meanwhile = m;
+}
+
 struct patience nsq_patience(struct nsq *n, int64_t deadline_ms, int64_t most_ms)
 {
     int64_t until = clock_mono_ms() + most_ms;

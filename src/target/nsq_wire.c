@@ -62,6 +62,8 @@ static bool exchange(struct nsq *n, struct nsq_frame *answer, const struct patie
             return true;
         if (n->stream.ended)
             return gone(n, e);
+        if (sent)
+            meanwhile_do(&n->meanwhile);
         if (!stream_wait(&n->stream, p))
             return err_set(e, "%s: no answer in time", n->address.shown);
     }

@@ -74,6 +74,7 @@ const struct target_type target_redis = {
     .open = redis_open,
     .connect = redis_connect,
     .send = redis_send,
+    .meanwhile = redis_meanwhile,
     .idle = redis_idle,
     .hasten = redis_hasten,
     .disconnect = redis_disconnect,

@@ -32,6 +32,7 @@ struct redis {
     bool cut;        /* the peer closed the connection, or spoke something else */
     int64_t entries; /* of the hash, as last seen; 0: none or unknown */
     _Atomic int64_t hasten_ms;
+    struct meanwhile meanwhile;
     /* the command at hand: two arguments, then a field and a value for each event */
     const char *argv[2 + 2 * PLAN_MAX_BATCH];
     size_t argvlen[2 + 2 * PLAN_MAX_BATCH], at[2 + 2 * PLAN_MAX_BATCH];
@@ -46,6 +47,7 @@ void *redis_open(const void *conf, const char *id, struct err *e);
 bool redis_connect(void *self, int64_t deadline_ms, struct err *e);
 bool redis_idle(void *self, int64_t deadline_ms, struct err *e);
 void redis_hasten(void *self, int64_t deadline_ms);
+void redis_meanwhile(void *self, struct meanwhile m);
 void redis_disconnect(void *self);
 void redis_close(void *self);
 struct patience redis_patience(struct redis *r, int64_t deadline_ms, int64_t most_ms);

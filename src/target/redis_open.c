@@ -68,6 +68,12 @@ void redis_hasten(void *arg, int64_t deadline_ms)
     atomic_store(&r->hasten_ms, deadline_ms);
 }
 
+void redis_meanwhile(void *arg, struct meanwhile m)
+{
+    struct redis *r = arg;
+    r->meanwhile = m;
+}
+
 struct patience redis_patience(struct redis *r, int64_t deadline_ms, int64_t most_ms)
 {
     int64_t until = clock_mono_ms() + most_ms;

@@ -56,6 +56,8 @@ static bool exchange(struct redis *r, unsigned n, redisReply **replies, const st
             return false;
         if (got == n)
             return written || err_set(e, "%s: it answers before it has the whole command", r->address.shown);
+        if (written)
+            meanwhile_do(&r->meanwhile);
         /* Bytes that OpenSSL has taken off the socket are not seen by poll. */
         if (!(r->ssl && SSL_pending(r->ssl) > 0) &&
             !patience_poll(p, r->c->fd, (short)(POLLIN | (written ? 0 : POLLOUT))))

@@ -41,6 +41,19 @@ struct send_done {
     int64_t retry_after_ms; /* where the receiver named a time for this event; 0: it did not */
 };
 
+/* What the caller of send has to do while the receiver works: fn(arg), some ms at most. Nothing of it concerns the batch at
+ * hand. fn NULL: nothing. */
+struct meanwhile {
+    void (*fn)(void *arg);
+    void *arg;
+};
+
+static inline void meanwhile_do(const struct meanwhile *m)
+{
+    if (m->fn)
+        m->fn(m->arg);
+}
+
 /* What every kind of target can be told; the first member of every struct of settings. */
 struct target_common {
     char *queue_dir;
@@ -81,6 +94,9 @@ struct target_type {
      * err->retry_after_ms where the receiver named a time; ev[i].why the reason of each. */
     void (*send)(void *self, const struct event_ref *ev, size_t n, enum send_result *out, int64_t deadline_ms,
                  struct err *e);
+    /* Batch form, once, before the first connect: m is called from then on whenever a request is out and its answer is waited
+     * for, on the caller's thread; the answer's deadline goes on. NULL: the kind only waits. */
+    void (*meanwhile)(void *self, struct meanwhile m);
     /* Window form, instead of send; one_per_key has to be set: an event is handed over only when every earlier one of its
      * key is resolved. Sends the event from a place below max_batch that is free; *ev stays where it is, the caller's,
      * until poll has given its outcome, which it does by the deadline. Returns at once. */

@@ -193,6 +193,50 @@ static void test_one_key_fails(void **state)
     assert_int_equal(check_order(&b->fake), 402);
 }
 
+/* A connection that is lost while all that is left waits in lanes: no fresh event would show it. */
+static bool lost;
+static bool connect_again(void *self, int64_t deadline_ms, struct err *e)
+{
+    lost = false;
+    return fake_connect(self, deadline_ms, e);
+}
+
+static enum send_result not_while_lost(struct fake *f, unsigned key, unsigned number)
+{
+    (void)number;
+    return lost ? SEND_RETRY : f->key_answer[key];
+}
+
+static bool is_there(void *self, int64_t deadline_ms, struct err *e)
+{
+    (void)self;
+    (void)deadline_ms;
+    return !lost || err_set(e, "the connection was lost");
+}
+
+static void test_lost_with_lanes_only(void **state)
+{
+    struct bench *b = *state;
+    struct target_type type = fake_type;
+    type.connect = connect_again;
+    type.idle = is_there;
+    bench_stop(b);
+    b->type = &type;
+    bench_start(b);
+    all_ok_but(b, 7);
+    b->fake.answer = not_while_lost;
+    put(b, 1);
+    put(b, 7);
+    run_steps(b);
+    assert_int_equal(queued(b), 1);
+    lost = true;
+    b->fake.key_answer[7] = SEND_OK;
+    run_for(b, 1500);
+    assert_int_equal(b->fake.connects, 2);
+    assert_int_equal(queued(b), 0);
+    bench_stop(b); /* before its type goes */
+}
+
 static void test_dead_after_ten_failures(void **state)
 {
     struct bench *b = *state;
@@ -392,6 +436,7 @@ int main(void)
         CASE(test_retry_after),
         CASE(test_one_key_fails),
         CASE(test_never_dead_alone),
+        CASE(test_lost_with_lanes_only),
         CASE(test_dead_after_ten_failures),
         CASE(test_many_keys_fail),
         CASE(test_flood_of_one_key),

@@ -117,6 +117,8 @@ static void chance_send(void *self, const struct event_ref *ev, size_t n, enum s
             (void)err_set(e, "answer %d", (int)out[i]);
     }
     e->retry_after_ms = names_a_time();
+    if (roll(2) == 0)
+        queue_read_ahead(m->b->s);
     for (size_t i = 0; i < n; i++)
         if (out[i] != SEND_OK || !stays[i])
             answered(&ev[i], out[i]);

@@ -304,6 +304,34 @@ static void test_a_long_backlog(void **state)
     assert_int_equal(rows_with(b, 'q'), 0);
 }
 
+/* As if a removal of so many events were being written. */
+static void removal_of(struct bench *b, size_t n)
+{
+    mutex_lock(&b->s->mutex);
+    b->s->removing = n > 0;
+    b->s->removal.n = n;
+    mutex_unlock(&b->s->mutex);
+}
+
+/* What is out, resolved or on its way out of the rows comes again after a crash: three times the places, and no event more. */
+static void test_a_slow_removal(void **state)
+{
+    struct bench *b = *state;
+    for (unsigned i = 0; i < 20; i++)
+        put(b, i);
+    removal_of(b, 2 * PLACES);
+    step(b);
+    assert_int_equal(the_window->n_begun, PLACES);
+    answer(0, SEND_OK, 0);
+    step(b); /* its answer is taken */
+    for (int i = 0; i < 3; i++)
+        step(b);
+    assert_int_equal(the_window->n_begun, PLACES);
+    removal_of(b, 0);
+    step(b);
+    assert_true(the_window->n_begun > PLACES);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -316,6 +344,7 @@ int main(void)
         CASE(test_failed_keys_and_others),
         CASE(test_a_failure_without_a_lane),
         CASE(test_a_long_backlog),
+        CASE(test_a_slow_removal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
