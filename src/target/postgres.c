@@ -60,6 +60,7 @@ const struct target_type target_postgres = {
     .open = postgres_open,
     .connect = postgres_connect,
     .send = postgres_send,
+    .meanwhile = postgres_meanwhile,
     .idle = postgres_idle,
     .hasten = postgres_hasten,
     .disconnect = postgres_disconnect,

@@ -53,6 +53,30 @@ struct postgres_sql {
     size_t insert, remove, create, probe, probe_remove; /* where each begins in text, ends with a NUL */
 };
 void postgres_statements(const char *table, enum plan_format format, struct postgres_sql *out);
+/* Appends a statement that ends with a NUL, each % replaced by the table. Where it begins. */
+size_t postgres_statement(struct buf *b, const char *fmt, const char *table);
+#define POSTGRES_UPSERT " ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value"
+
+/* --- postgres_arrays.c: many rows by one statement */
+/* Its $1 is the table's name; the answer is the types (OIDs) of the two columns where the table may be written to by arrays:
+ * one that stores what is written, without triggers and rules, which would be told of the rows in another way. */
+const char *postgres_types(enum plan_format format);
+/* Only insert and remove, over arrays of texts and then the table's name; out->text is initialised. Where the answer to
+ * postgres_types would be another by then, they fail. False: not with columns of these types. */
+#define POSTGRES_ARRAY_SQL 4096 /* bytes of both at most */
+bool postgres_array_statements(const char *table, enum plan_format format, const uint64_t oid[2],
+                               struct postgres_sql *out);
+/* The binary form of a text[] of n elements (PostgreSQL's array_recv), into a buffer that is emptied. */
+#define POSTGRES_ARRAY_HEAD 20
+void postgres_array_begin(struct buf *b, size_t n);
+void postgres_array_add(struct buf *b, struct str element);
+/* After an error of arrays: what can be done by single rows? */
+enum postgres_instead {
+    POSTGRES_NOTHING,       /* they would get the same error */
+    POSTGRES_ROWS,          /* this batch: it is about one of its rows, which they find */
+    POSTGRES_ROWS_FROM_NOW, /* all: it may be about the statement */
+};
+enum postgres_instead postgres_instead(const char *sqlstate);
 
 enum sql_verdict postgres_judge(const char *sqlstate);
 /* What an error means, with what to do about it. sqlstate "": it came before the login was done. */

@@ -14,6 +14,7 @@
 #define POSTGRES_ANSWER_MS  30000
 /* What the server gives up after, before we do: else each retry would leave a session behind that waits for a lock. */
 #define POSTGRES_STATEMENT_MS 25000
+#define POSTGRES_COLUMNS      2 /* that are written */
 
 struct postgres {
     const struct postgres_conf *conf;
@@ -21,11 +22,16 @@ struct postgres {
     char label[64]; /* "postgresql:primary", for the log */
     struct postgres_login login;
     struct postgres_sql sql;
+    struct postgres_sql by_arrays; /* the same for many rows at once */
+    bool arrays;                   /* this table takes them, as far as is known by this connection */
+    bool rows_only;                /* this batch has something that has to go row by row */
+    struct buf array[POSTGRES_COLUMNS];
     struct sql_names names; /* shown: of the place that was tried last */
     struct dialer dialer[POSTGRES_PLACES];
     PGconn *c;    /* NULL: not connected */
     bool existed; /* the table was there before */
     _Atomic int64_t hasten_ms;
+    struct meanwhile meanwhile;
     struct sql_batch batch; /* the one at hand */
 };
 
@@ -35,6 +41,7 @@ void *postgres_open(const void *conf, const char *id, struct err *e);
 bool postgres_connect(void *self, int64_t deadline_ms, struct err *e);
 bool postgres_idle(void *self, int64_t deadline_ms, struct err *e);
 void postgres_hasten(void *self, int64_t deadline_ms);
+void postgres_meanwhile(void *self, struct meanwhile m);
 void postgres_disconnect(void *self);
 void postgres_close(void *self);
 struct patience postgres_patience(struct postgres *p, int64_t deadline_ms, int64_t most_ms);
@@ -48,6 +55,9 @@ bool postgres_table(void *self, const struct patience *t, struct err *e);
 /* One statement, without values. False and err, and *error where the server refuses it (else its sqlstate is ""). */
 bool postgres_query(struct postgres *p, const char *sql, const struct patience *t, struct sql_error *error,
                     struct err *e);
+/* One statement over the value $1, which answers one row of two numbers; 0, where it is none. Else as postgres_query. */
+bool postgres_ask(struct postgres *p, const char *sql, const char *value, uint64_t answer[2],
+                  const struct patience *t, struct sql_error *error, struct err *e);
 /* One transaction, as struct sql_kind has it. */
 bool postgres_transaction(void *self, struct sql_batch *b, size_t from, size_t n, struct sql_error *error,
                           struct err *e);

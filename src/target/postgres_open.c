@@ -33,6 +33,9 @@ void *postgres_open(const void *conf, const char *id, struct err *e)
     p->id = x_strdup(id);
     (void)snprintf(p->label, sizeof(p->label), "postgresql:%.40s", id);
     sql_batch_init(&p->batch);
+    buf_init(&p->by_arrays.text, POSTGRES_ARRAY_SQL);
+    for (int i = 0; i < POSTGRES_COLUMNS; i++)
+        buf_init(&p->array[i], SQL_CHUNK + 2 * PLAN_EVENT_MAX);
     atomic_store(&p->hasten_ms, INT64_MAX);
     postgres_statements(p->conf->table, (enum plan_format)p->conf->format, &p->sql);
     if (!postgres_parse_login(str_c(p->conf->connection_string), &p->login, e)) {
@@ -59,6 +62,9 @@ void postgres_close(void *arg)
         dialer_release(&p->dialer[i]);
     postgres_login_release(&p->login);
     buf_release(&p->sql.text);
+    buf_release(&p->by_arrays.text);
+    for (int i = 0; i < POSTGRES_COLUMNS; i++)
+        buf_release(&p->array[i]);
     sql_batch_release(&p->batch);
     free(p->id);
     free(p);
@@ -68,6 +74,12 @@ void postgres_hasten(void *arg, int64_t deadline_ms)
 {
     struct postgres *p = arg; /* whoever waits looks at it ten times a second */
     atomic_store(&p->hasten_ms, deadline_ms);
+}
+
+void postgres_meanwhile(void *arg, struct meanwhile m)
+{
+    struct postgres *p = arg;
+    p->meanwhile = m;
 }
 
 struct patience postgres_patience(struct postgres *p, int64_t deadline_ms, int64_t most_ms)

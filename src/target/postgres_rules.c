@@ -269,7 +269,7 @@ bool postgres_check_table(struct str table, struct err *e)
                    "table has to be a name (letters, digits, _ and $), \"a name in quotes\", or schema.name");
 }
 
-static size_t statement(struct buf *b, const char *fmt, const char *table)
+size_t postgres_statement(struct buf *b, const char *fmt, const char *table)
 {
     size_t begin = b->len;
     for (const char *at = strchr(fmt, '%'); at; at = strchr(fmt, '%')) {
@@ -282,29 +282,30 @@ static size_t statement(struct buf *b, const char *fmt, const char *table)
     return begin;
 }
 
-#define UPSERT " ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value"
-
 void postgres_statements(const char *table, enum plan_format format, struct postgres_sql *out)
 {
     struct buf *b = &out->text;
     buf_init(b, 8192);
     /* Values without a type take that of their column, whatever it is; EXPLAIN finds out what is wrong without doing it. */
     if (format == FORMAT_NAMESPACE) {
-        out->insert = statement(b, "INSERT INTO % (key, value) VALUES ($1, $2)" UPSERT, table);
-        out->remove = statement(b, "DELETE FROM % WHERE key = $1", table);
-        out->create =
-            statement(b, "CREATE TABLE IF NOT EXISTS % (key VARCHAR PRIMARY KEY, value JSONB)", table);
-        out->probe = statement(b, "EXPLAIN INSERT INTO % (key, value) VALUES ('', '{}')" UPSERT, table);
-        out->probe_remove = statement(b, "EXPLAIN DELETE FROM % WHERE key = ''", table);
+        out->insert =
+            postgres_statement(b, "INSERT INTO % (key, value) VALUES ($1, $2)" POSTGRES_UPSERT, table);
+        out->remove = postgres_statement(b, "DELETE FROM % WHERE key = $1", table);
+        out->create = postgres_statement(
+            b, "CREATE TABLE IF NOT EXISTS % (key VARCHAR PRIMARY KEY, value JSONB)", table);
+        out->probe = postgres_statement(
+            b, "EXPLAIN INSERT INTO % (key, value) VALUES ('', '{}')" POSTGRES_UPSERT, table);
+        out->probe_remove = postgres_statement(b, "EXPLAIN DELETE FROM % WHERE key = ''", table);
     } else {
-        out->insert = statement(b, "INSERT INTO % (event_time, event_data) VALUES ($1, $2)", table);
+        out->insert = postgres_statement(b, "INSERT INTO % (event_time, event_data) VALUES ($1, $2)", table);
         out->remove = 0;
-        out->create = statement(b,
-                                "CREATE TABLE IF NOT EXISTS % (event_time TIMESTAMP WITH TIME ZONE NOT NULL, "
-                                "event_data JSONB)",
-                                table);
-        out->probe =
-            statement(b, "EXPLAIN INSERT INTO % (event_time, event_data) VALUES ('2000-01-01', '{}')", table);
+        out->create =
+            postgres_statement(b,
+                               "CREATE TABLE IF NOT EXISTS % (event_time TIMESTAMP WITH TIME ZONE NOT NULL, "
+                               "event_data JSONB)",
+                               table);
+        out->probe = postgres_statement(
+            b, "EXPLAIN INSERT INTO % (event_time, event_data) VALUES ('2000-01-01', '{}')", table);
         out->probe_remove = 0;
     }
     BUG_ON(b->failed);

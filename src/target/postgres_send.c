@@ -42,6 +42,7 @@ void postgres_send(void *arg, const struct event_ref *ev, size_t n, enum send_re
 {
     struct postgres *p = arg;
     struct err lost = {0};
+    p->rows_only = false;
     sql_begin(&p->batch, ev, n, out, (enum plan_format)p->conf->format);
     /* After a batch of which only a part went through, the core goes on without connecting again. */
     bool up = p->c ? postgres_quiet(p, &lost) : postgres_connect(p, deadline_ms, &lost);

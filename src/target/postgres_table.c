@@ -23,9 +23,8 @@ static bool probe(struct postgres *p, const struct patience *t, struct sql_error
            (!p->sql.probe_remove || postgres_query(p, text + p->sql.probe_remove, t, error, e));
 }
 
-bool postgres_table(void *arg, const struct patience *t, struct err *e)
+static bool is_there(struct postgres *p, const struct patience *t, struct err *e)
 {
-    struct postgres *p = arg;
     struct sql_error error, refused;
     if (probe(p, t, &error, e)) {
         p->existed = true;
@@ -45,4 +44,21 @@ bool postgres_table(void *arg, const struct patience *t, struct err *e)
         log_info(p->label, "the table %s at %s was not there, and is made", p->conf->table, p->names.shown);
     p->existed = true;
     return true;
+}
+
+/* Where the server does not say whether it takes arrays, rows do as well. False: the connection is lost. */
+static bool takes_arrays(struct postgres *p, const struct patience *t, struct err *e)
+{
+    struct sql_error error;
+    uint64_t types[2];
+    enum plan_format format = (enum plan_format)p->conf->format;
+    p->arrays = postgres_ask(p, postgres_types(format), p->conf->table, types, t, &error, e) &&
+                postgres_array_statements(p->conf->table, format, types, &p->by_arrays);
+    return p->c != NULL;
+}
+
+bool postgres_table(void *arg, const struct patience *t, struct err *e)
+{
+    struct postgres *p = arg;
+    return is_there(p, t, e) && takes_arrays(p, t, e);
 }

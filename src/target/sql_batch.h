@@ -8,10 +8,14 @@
 #include "target/dial.h"
 #include "target/plan.h"
 
-/* The more, the less each of them waits for the server's disk; fewer than one removal of resolved events takes. */
-#define SQL_MAX_BATCH 500
+/* The more, the less each of them waits for the server's disk; no more than one removal of resolved events takes. */
+#define SQL_MAX_BATCH 1000
 /* Bytes of one transaction, but for its last event: a whole batch is one, so that none is taken in part. */
 #define SQL_CHUNK (8u << 20)
+/* A transaction that fails after so long has more events than the server takes in time, maybe for ever: the next one has half of
+ * them. One that takes less than the other doubles that again. */
+#define SQL_SLOW_MS  20000
+#define SQL_QUICK_MS 5000
 
 /* What an error of the server says; code "": it was none of the server's. */
 struct sql_error {
@@ -41,7 +45,10 @@ struct sql_batch {
     size_t events, n_sets;
     unsigned index[SQL_MAX_BATCH];
     size_t at[2 * SQL_MAX_BATCH];
-    bool made; /* the table, within this batch */
+    unsigned waits[SQL_MAX_BATCH]; /* events that cannot go in now, nor may those of their keys that follow */
+    size_t n_waits;
+    bool made;   /* the table, within this batch */
+    size_t most; /* events of one transaction, over all batches: fewer once some took too long */
     char why[SEND_WHY];
 };
 void sql_batch_init(struct sql_batch *b);

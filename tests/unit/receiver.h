@@ -58,6 +58,7 @@ void receiver_start_redis(struct receiver *r);
 void receiver_start_amqp(struct receiver *r);
 void receiver_start_kafka(struct receiver *r);
 void receiver_start_postgres(struct receiver *r);
+void receiver_start_postgres_arrays(struct receiver *r); /* whose table may be written to by arrays */
 void receiver_start_mysql(struct receiver *r);
 void receiver_start_mariadb(struct receiver *r);
 void receiver_start_nats(struct receiver *r);

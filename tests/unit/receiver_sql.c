@@ -76,31 +76,93 @@ static void refusal(struct buf *b, const char *code)
 
 #define TAG(tag) tag, sizeof(tag)
 
-/* One answer to each message; after an error only to the last. */
-static void pipeline(struct buf *b, const char *q, size_t n)
+/* What a pipeline is about, as far as it was read. */
+struct course {
+    bool types, arrays; /* asks for the types of columns; has a statement over arrays */
+    uint32_t rows;
+    const char *refused;
+};
+
+/* The types of a table that takes arrays: VARCHAR and JSONB. */
+static void say_types(struct buf *b, bool row)
 {
-    const char *refused = NULL;
-    for (size_t at = 0; at < n; at += 1 + be32(q + at + 1)) {
-        size_t len = be32(q + at + 1);
-        if (q[at] == 'S')
-            message(b, 'Z', "I", 1);
-        if (refused)
-            continue;
-        const char *code = q[at] == 'B' ? find(q + at, len, "b/e") : NULL;
-        if (code)
-            refusal(b, refused = code + 3);
-        else if (q[at] == 'P')
-            message(b, '1', "", 0);
-        else if (q[at] == 'B')
+    if (row)
+        message(b, 'D',
+                "\0\2"
+                "\0\0\0\4"
+                "1043"
+                "\0\0\0\4"
+                "3802",
+                18);
+    else
+        message(b, 'T',
+                "\0\2"
+                "a\0\0\0\0\0\0\0\0\0\0\x14\0\x08\xff\xff\xff\xff\0\0"
+                "b\0\0\0\0\0\0\0\0\0\0\x14\0\x08\xff\xff\xff\xff\0\0",
+                42);
+}
+
+/* The number of elements of the first array: behind the names of portal and statement, the formats and their number, the number
+ * of the values, its length, its dimensions, whether it has NULLs, and its type. */
+static uint32_t elements(const char *bind)
+{
+    const char *at = bind + 5 + 1 + 1;
+    size_t formats = (size_t)(unsigned char)at[1];
+    return (uint32_t)be32(at + 2 + 2 * formats + 2 + 4 + 12);
+}
+
+static const char *refusal_of(const struct course *c, const char *q, size_t n)
+{
+    const char *code = find(q, n, "b/e");
+    if (c->arrays && find(q, n, "b/text"))
+        return "42883";
+    return code ? code + 3 : NULL;
+}
+
+static void complete_command(struct buf *b, const struct course *c)
+{
+    char tag[32];
+    int n = snprintf(tag, sizeof(tag), "INSERT 0 %u", c->rows);
+    message(b, 'C', tag, (size_t)n + 1);
+}
+
+static void answer_message(struct buf *b, struct course *c, bool knows_arrays, const char *q, size_t n)
+{
+    if (q[0] == 'P') {
+        c->types = knows_arrays && find(q, n, "SELECT a.atttypid");
+        c->arrays = find(q, n, "unnest") != NULL;
+        message(b, '1', "", 0);
+    } else if (q[0] == 'B') {
+        c->refused = refusal_of(c, q, n);
+        c->rows = !c->arrays ? 1 : find(q, n, "b/count") ? 0 : elements(q);
+        if (c->refused)
+            refusal(b, c->refused);
+        else
             message(b, '2', "", 0);
-        else if (q[at] == 'D')
-            message(b, 'n', "", 0);
-        else if (q[at] == 'E')
-            message(b, 'C', TAG("INSERT 0 1"));
+    } else if (q[0] == 'D' && c->types) {
+        say_types(b, false);
+    } else if (q[0] == 'D') {
+        message(b, 'n', "", 0);
+    } else if (q[0] == 'E') {
+        if (c->types)
+            say_types(b, true);
+        complete_command(b, c);
     }
 }
 
-static bool postgres_answer(struct visit *v, const char *q)
+/* One answer to each message; after an error only to the last. */
+static void pipeline(struct buf *b, bool knows_arrays, const char *q, size_t n)
+{
+    struct course c = {0};
+    for (size_t at = 0; at < n; at += 1 + be32(q + at + 1)) {
+        if (q[at] == 'S')
+            message(b, 'Z', "I", 1);
+        else if (!c.refused)
+            answer_message(b, &c, knows_arrays, q + at, 1 + be32(q + at + 1));
+    }
+}
+
+static bool postgres_says(struct visit *v, bool knows_arrays, const char *q)
 {
     struct buf b;
     bool going = true;
@@ -122,7 +184,7 @@ static bool postgres_answer(struct visit *v, const char *q)
         message(&b, 'C', TAG("SET"));
         message(&b, 'Z', "I", 1);
     } else {
-        pipeline(&b, q, v->n);
+        pipeline(&b, knows_arrays, q, v->n);
     }
     bool ok = true;
     for (size_t i = 0; i < b.len && ok && find(q, v->n, "b/slow");
@@ -132,6 +194,22 @@ static bool postgres_answer(struct visit *v, const char *q)
         ok = say(v, &b);
     buf_release(&b);
     return ok;
+}
+
+static bool postgres_answer(struct visit *v, const char *q)
+{
+    return postgres_says(v, false, q);
+}
+
+static bool postgres_answer_arrays(struct visit *v, const char *q)
+{
+    return postgres_says(v, true, q);
+}
+
+void receiver_start_postgres_arrays(struct receiver *r)
+{
+    static const struct protocol postgres = {.complete = postgres_complete, .answer = postgres_answer_arrays};
+    receiver_start_as(r, &postgres);
 }
 
 void receiver_start_postgres(struct receiver *r)

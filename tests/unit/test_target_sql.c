@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the targets that are databases decide by themselves: connection strings, statements, what errors mean; and how a batch
- * goes on when rows of it are refused. (The contract: test_target.c; against real servers: tests/integration/test_sql*.py.) */
+ * What the targets that are databases decide by themselves: connection strings, statements, what errors mean. (Batches:
+ * test_sql_batch.c; the contract: test_target.c; against real servers: tests/integration/test_sql*.py.) */
 #include "unit.h"
 
 #include <stdlib.h>
@@ -226,6 +226,106 @@ static const struct verdict_case mysql_errors[] = {
     {"2026", "TLS/SSL error: unable to get local issuer certificate", SQL_STOP, "certs-dir/CAs"},
 };
 
+#define STILL(table, first, type, second, type2) \
+    "1 / (SELECT count(*) FROM pg_catalog.pg_class AS c WHERE c.oid = " table \
+    "::pg_catalog.regclass AND c.relkind " \
+    "= 'r' AND NOT c.relhasrules AND NOT c.relhastriggers AND pg_catalog.pg_typeof((NULL::s.t)." first \
+    ") = " type "::pg_catalog.regtype AND pg_catalog.pg_typeof((NULL::s.t)." second ") = " type2 \
+    "::pg_catalog.regtype) = 1"
+
+static void test_postgres_array_statements(void **state)
+{
+    (void)state;
+    static const struct {
+        enum plan_format format;
+        uint64_t types[2];
+        const char *insert, *remove; /* NULL: not by arrays */
+    } cases[] = {
+        {FORMAT_NAMESPACE,
+         {1043, 3802},
+         "INSERT INTO s.t (key, value) SELECT u.a::pg_catalog.varchar, u.b::pg_catalog.jsonb FROM "
+         "unnest($1::pg_catalog.text[], $2::pg_catalog.text[]) AS u (a, b) WHERE " STILL(
+             "$3", "key", "1043", "value", "3802") " ON CONFLICT (key) DO UPDATE "
+                                                   "SET value = EXCLUDED.value",
+         "DELETE FROM s.t WHERE key = ANY ($1::pg_catalog.text[]) AND " STILL("$2", "key", "1043", "value",
+                                                                              "3802")},
+        {FORMAT_NAMESPACE,
+         {1042, 25},
+         "INSERT INTO s.t (key, value) SELECT u.a::pg_catalog.bpchar, u.b::pg_catalog.text FROM "
+         "unnest($1::pg_catalog.text[], $2::pg_catalog.text[]) AS u (a, b) WHERE " STILL(
+             "$3", "key", "1042", "value", "25") " ON CONFLICT (key) DO UPDATE "
+                                                 "SET value = EXCLUDED.value",
+         "DELETE FROM s.t WHERE key = ANY ($1::pg_catalog.text[]::pg_catalog.bpchar[]) AND " STILL(
+             "$2", "key", "1042", "value", "25")},
+        {FORMAT_ACCESS,
+         {1184, 114},
+         "INSERT INTO s.t (event_time, event_data) SELECT u.a::pg_catalog.timestamptz, u.b::pg_catalog.json "
+         "FROM unnest($1::pg_catalog.text[], $2::pg_catalog.text[]) WITH ORDINALITY AS u (a, b, n) "
+         "WHERE " STILL("$3", "event_time", "1184", "event_data", "114") " ORDER BY u.n",
+         ""},
+        {FORMAT_NAMESPACE, {1184, 3802}, NULL, NULL}, /* a key that is no text */
+        {FORMAT_NAMESPACE, {16385, 3802}, NULL, NULL},
+        {FORMAT_ACCESS, {1184, 16385}, NULL, NULL},
+        {FORMAT_NAMESPACE, {0, 0}, NULL, NULL},
+    };
+    struct postgres_sql sql = {0};
+    buf_init(&sql.text, 2048);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        bool known = postgres_array_statements("s.t", cases[i].format, cases[i].types, &sql);
+        assert_int_equal(known, cases[i].insert != NULL);
+        if (!known)
+            continue;
+        assert_string_equal(sql.text.p + sql.insert, cases[i].insert);
+        if (cases[i].format == FORMAT_NAMESPACE)
+            assert_string_equal(sql.text.p + sql.remove, cases[i].remove);
+    }
+    buf_release(&sql.text);
+    /* the longest name there may be */
+    char longest[257] = "";
+    memset(longest, 'x', sizeof(longest) - 1);
+    buf_init(&sql.text, POSTGRES_ARRAY_SQL);
+    assert_true(postgres_array_statements(longest, FORMAT_NAMESPACE, (const uint64_t[2]){1042, 1184}, &sql));
+    buf_release(&sql.text);
+}
+
+static void test_postgres_array(void **state)
+{
+    (void)state;
+    static const char want[] = "\0\0\0\1\0\0\0\0\0\0\0\x19\0\0\0\2\0\0\0\1"
+                               "\0\0\0\5a,\"}\\\0\0\0\0";
+    struct buf b;
+    buf_init(&b, 1024);
+    buf_puts(&b, "what was there before");
+    postgres_array_begin(&b, 2);
+    assert_int_equal(b.len, POSTGRES_ARRAY_HEAD);
+    postgres_array_add(&b, STR("a,\"}\\"));
+    postgres_array_add(&b, STR(""));
+    assert_int_equal(b.len, sizeof(want) - 1);
+    assert_memory_equal(b.p, want, b.len);
+    buf_release(&b);
+}
+
+static void test_instead_of_arrays(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *code;
+        enum postgres_instead want;
+    } cases[] = {{"22012", POSTGRES_ROWS_FROM_NOW}, {"22P02", POSTGRES_ROWS},
+                 {"22P05", POSTGRES_ROWS},          {"23505", POSTGRES_ROWS},
+                 {"21000", POSTGRES_ROWS},          {"P0001", POSTGRES_ROWS},
+                 {"54000", POSTGRES_ROWS},          {"57014", POSTGRES_NOTHING},
+                 {"57P01", POSTGRES_NOTHING},       {"40P01", POSTGRES_NOTHING},
+                 {"25006", POSTGRES_NOTHING},       {"55P03", POSTGRES_NOTHING},
+                 {"55000", POSTGRES_ROWS_FROM_NOW}, {"42883", POSTGRES_ROWS_FROM_NOW},
+                 {"42P01", POSTGRES_ROWS_FROM_NOW}, {"0A000", POSTGRES_ROWS_FROM_NOW},
+                 {"53400", POSTGRES_ROWS_FROM_NOW}, {"XX000", POSTGRES_ROWS_FROM_NOW},
+                 {"?", POSTGRES_ROWS_FROM_NOW}};
+    for (size_t i = 0; i < COUNT_OF(cases); i++)
+        if (postgres_instead(cases[i].code) != cases[i].want)
+            fail_msg("%s", cases[i].code);
+}
+
 static void test_errors(void **state)
 {
     (void)state;
@@ -388,126 +488,6 @@ static void test_mysql_statements(void **state)
     buf_release(&b);
 }
 
-/* --- a batch of which rows are refused ---------------------------------------------------------------------------- */
-
-/* A database that refuses rows: keys that begin with N never, with R now; it names the row, or not. */
-struct fake {
-    bool names_row, missing, lost;
-    unsigned applied, tables;
-    char log[256]; /* keys, in the order in which they are committed */
-};
-
-static const char *fake_put(void *self, struct sql_batch *b, size_t i)
-{
-    (void)self;
-    return b->ev[i].key.p[0] == 'X' ? "cannot be held" : NULL;
-}
-
-static bool fake_apply(void *self, struct sql_batch *b, size_t from, size_t n, struct sql_error *error,
-                       struct err *e)
-{
-    struct fake *f = self;
-    f->applied++;
-    if (f->lost)
-        return err_set(e, "gone");
-    if (f->missing) {
-        *error = (struct sql_error){.at = SQL_WHOLE, .code = "M"};
-        return false;
-    }
-    for (size_t i = from; i < from + n; i++) {
-        char kind = b->ev[b->index[i]].key.p[0];
-        if (kind != 'N' && kind != 'R' && kind != 'S')
-            continue;
-        *error = (struct sql_error){.at = f->names_row ? i : SQL_WHOLE, .code = {kind, 0}};
-        return false;
-    }
-    for (size_t i = from; i < from + n; i++) {
-        struct str key = b->ev[b->index[i]].key;
-        size_t len = strlen(f->log);
-        (void)snprintf(f->log + len, sizeof(f->log) - len, "%s%.*s ",
-                       b->steps[b->index[i]].part == PLAN_DELETE ? "-" : "", STR_FMT(key));
-    }
-    return true;
-}
-
-static enum sql_verdict fake_judge(const char *code)
-{
-    return code[0] == 'N' ? SQL_NEVER : code[0] == 'R' ? SQL_ROW : code[0] == 'M' ? SQL_MISSING : SQL_STOP;
-}
-
-static void fake_explain(void *self, const struct sql_error *error, char *why, size_t why_n)
-{
-    (void)self;
-    (void)snprintf(why, why_n, "because of %s", error->code);
-}
-
-static bool fake_table(void *self, const struct patience *p, struct err *e)
-{
-    struct fake *f = self;
-    (void)p;
-    f->missing = false;
-    return ++f->tables < 2 || err_set(e, "cannot be made");
-}
-
-static const struct sql_kind fake_together = {false,      fake_put,     fake_apply,
-                                              fake_judge, fake_explain, fake_table};
-static const struct sql_kind fake_apart = {true, fake_put, fake_apply, fake_judge, fake_explain, fake_table};
-
-static void test_refused_rows(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *keys, *want, *log; /* "-k": removed; want: O, R (retry) or X (reject) for each */
-        enum plan_format format;
-        bool missing, lost;
-    } cases[] = {
-        {"a b c", "OOO", "a b c ", FORMAT_NAMESPACE, false, false},
-        {"a -b c -d", "OOOO", "a c -b -d ", FORMAT_NAMESPACE, false, false},
-        {"a N1 b", "OXO", "a b ", FORMAT_NAMESPACE, false, false},
-        {"N1 N2 N3 N4 N5", "XXXXX", "", FORMAT_NAMESPACE, false, false},
-        {"N1 a -N2 -b", "XOXO", "a -b ", FORMAT_NAMESPACE, false, false},
-        {"a R1 b R2 c", "ORORO", "a b c ", FORMAT_ACCESS, false, false},
-        {"a X1 b", "OXO", "a b ", FORMAT_ACCESS, false, false},
-        {"a S1 b", "RRR", "", FORMAT_ACCESS, false, false},
-        {"a b", "OO", "a b ", FORMAT_ACCESS, true, false},
-        {"a b", "RR", "", FORMAT_ACCESS, false, true},
-        {"N1 a N1 b", "XOXO", "a b ", FORMAT_ACCESS, false, false},
-        {"R1 a R1 b", "RORO", "a b ", FORMAT_ACCESS, false, false},
-    };
-    struct sql_batch *b = x_calloc(1, sizeof(*b));
-    sql_batch_init(b);
-    for (size_t i = 0; i < 4 * COUNT_OF(cases); i++) {
-        size_t c = i / 4;
-        struct fake f = {.names_row = i % 2, .missing = cases[c].missing, .lost = cases[c].lost};
-        struct event_ref ev[8] = {0};
-        char why[8][SEND_WHY] = {0};
-        enum send_result out[8];
-        struct str rest = str_c(cases[c].keys), one;
-        struct err e = {0};
-        size_t n = 0;
-        for (; str_cut(&rest, ' ', &one); n++)
-            ev[n] = (struct event_ref){.bucket = STR("b"),
-                                       .key = one.p[0] == '-' ? str_from(one, 1) : one,
-                                       .record = STR("{}"),
-                                       .removed = one.p[0] == '-',
-                                       .why = why[n]};
-        sql_begin(b, ev, n, out, cases[c].format);
-        sql_send(i % 4 < 2 ? &fake_together : &fake_apart, &f, b, &e);
-        for (size_t k = 0; k < n; k++) {
-            enum send_result want = cases[c].want[k] == 'O'   ? SEND_OK
-                                    : cases[c].want[k] == 'R' ? SEND_RETRY
-                                                              : SEND_REJECT;
-            /* Where the server stops and does not say at which row, what was before it may be in already. */
-            if (out[k] != want)
-                fail_msg("%s: %zu is %d", cases[c].keys, k, (int)out[k]);
-            assert_int_equal(why[k][0] == 0, want == SEND_OK);
-        }
-        assert_string_equal(f.log, cases[c].log);
-    }
-    sql_batch_release(b);
-    free(b);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -518,11 +498,13 @@ int main(void)
         cmocka_unit_test(test_needs_ca),
         cmocka_unit_test(test_postgres_tables),
         cmocka_unit_test(test_postgres_statements),
+        cmocka_unit_test(test_postgres_array_statements),
+        cmocka_unit_test(test_postgres_array),
+        cmocka_unit_test(test_instead_of_arrays),
         cmocka_unit_test(test_errors),
         cmocka_unit_test(test_dsns),
         cmocka_unit_test(test_mysql_tables),
         cmocka_unit_test(test_mysql_statements),
-        cmocka_unit_test(test_refused_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

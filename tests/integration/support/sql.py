@@ -19,7 +19,7 @@ class Row:
 
     def __init__(self, time, data):
         (self.record,) = json.loads(data)["Records"]
-        self.time, self.event = time, self.record["eventName"]
+        self.time, self.data, self.event = time, data, self.record["eventName"]
         thing = self.record["s3"]
         self.key = f'{thing["bucket"]["name"]}/{urllib.parse.unquote_plus(thing["object"]["key"])}'
         self.sequencer = thing["object"]["sequencer"]
@@ -53,8 +53,8 @@ class Database:
 
     def journal(self, table):
         """The rows in the order in which they were written. Where make_journal has not made it they have no number: then
-        PostgreSQL tells the transactions apart (there is one event of a key in each), and InnoDB keeps a table without a key
-        by a number of its own that grows."""
+        PostgreSQL tells the transactions apart, and the rows of one by their places, and InnoDB keeps a table without a key by a
+        number of its own that grows."""
         try:
             return [Row(*r) for r in self(f"SELECT event_time, event_data FROM {table} ORDER BY n")]
         except SqlError:
@@ -92,7 +92,7 @@ class Database:
 
 class Postgres(Database):
     kind, subsys, address_key, broker_name = "postgresql", "NOTIFY_POSTGRES", "connection_string", "postgres"
-    by_age = "ORDER BY xmin::text::bigint"
+    by_age = "ORDER BY xmin::text::bigint, ctid"
     key = "key"
     numbered = "CREATE TABLE {0} (event_time TIMESTAMP WITH TIME ZONE NOT NULL, event_data JSONB, n BIGSERIAL)"
     two_columns = created = "CREATE TABLE {0} (key VARCHAR PRIMARY KEY, value JSONB)"
