@@ -125,9 +125,6 @@ static void import_config(struct import *i, const char *path)
         if (line.n && line.p[0] != '#') /* what a variable of MinIO's had set is a comment there */
             import_line(i, line, &skipped);
     }
-    line = str_trim(rest);
-    if (line.n && line.p[0] != '#')
-        import_line(i, line, &skipped);
     if (skipped)
         (void)printf("        %zu lines are not about targets and are left out\n", skipped);
     buf_release(&text);

@@ -85,6 +85,8 @@ CURL *http_handle(const struct http_trust *t, const char *client_cert, const cha
     curl_easy_setopt(c, CURLOPT_TCP_NODELAY, 1L);
     curl_easy_setopt(c, CURLOPT_NOPROXY, variable("NO_PROXY", "no_proxy"));
     curl_easy_setopt(c, CURLOPT_ERRORBUFFER, error);
+    /* A new connection goes to where the name leads by then; receivers that close every one do not flood the resolver. */
+    curl_easy_setopt(c, CURLOPT_DNS_CACHE_TIMEOUT, 1L);
 #if LIBCURL_VERSION_NUM >= 0x075700
     curl_easy_setopt(c, CURLOPT_QUICK_EXIT, 1L); /* a look-up of a name that hangs is not waited for */
 #endif

@@ -66,6 +66,7 @@ struct nats {
     char inbox[32]; /* of this session: answers come to INBOX.word */
     struct stan_session stan;
     bool stan_pinged; /* it was asked whether it is there */
+    bool forgotten;   /* it was, and does not know this session any more */
     struct nats_ping pings[NATS_PINGS];
     unsigned n_pings;
     int64_t pinged_ms; /* the last one */

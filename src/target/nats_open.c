@@ -256,7 +256,7 @@ bool nats_connect(void *arg, int64_t deadline_ms, struct err *e)
     struct nats *n = arg;
     struct patience p = patience_of(n, deadline_ms);
     nats_disconnect(n);
-    n->greeted = n->stan_pinged = false;
+    n->greeted = n->stan_pinged = n->forgotten = false;
     n->asked = n->published = n->serial;
     if (!files_ok(n, e) || !stream_dial(&n->stream, &n->dialer, &n->address, &p, e))
         return false;
@@ -288,5 +288,8 @@ bool nats_idle(void *arg, int64_t deadline_ms, struct err *e)
         nats_put_pub(&n->stream.out, str_c(n->stan.ping), nats_inbox(n, 'p', inbox), buf_view(&n->packet));
         n->stan_pinged = true;
     }
-    return await(n, is_there, "no answer in time to PING", &p, e);
+    if (await(n, is_there, "no answer in time to PING", &p, e))
+        return true;
+    /* NATS Streaming forgets who answers its heartbeats late, as an idle client may: that is no trouble with the server. */
+    return n->forgotten && nats_connect(n, deadline_ms, e);
 }

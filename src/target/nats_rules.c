@@ -94,6 +94,7 @@ static const struct {
     {"connect request timeout", "no NATS Streaming of this cluster id answers there", "STREAMING_CLUSTER_ID"},
     {"invalid publish request", "it does not know this client any more, or the subject is not allowed",
      "SUBJECT"},
+    {"no longer registered", "it has forgotten this client, which joins again", NULL},
     {"too many channels", "it has too many channels: raise max_channels there", NULL},
     {"stale connection", "it did not answer in time", NULL},
     {"no responders", "no stream takes this subject: add one there, or JetStream is off", "SUBJECT"},

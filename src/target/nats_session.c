@@ -110,7 +110,8 @@ static bool there(struct nats *n, const struct nats_op *op)
     if (!stan_read_pong(op->body, &error))
         return odd(n, STR("it does not answer as NATS Streaming does"));
     n->stan_pinged = false;
-    return error.n == 0 || odd(n, error);
+    n->forgotten = error.n > 0;
+    return !n->forgotten || odd(n, error);
 }
 
 /* What comes to a subject of ours: its last word is an event's, or one of the letters below. */
