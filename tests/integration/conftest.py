@@ -18,7 +18,7 @@ _numbers = itertools.count()
 # Modules that take longest, the longest first: they begin before all others, so that none is left alone at the end.
 LONGEST = ("test_redis_faults", "test_events_delivery", "test_config_mc", "test_s3_multipart_more", "test_clients_awscli",
            "test_events_webhook", "test_admin_config", "test_redis", "test_listen_history", "test_storage", "test_server",
-           "test_elasticsearch", "test_amqp_faults", "test_sql", "test_nats", "test_mqtt", "test_amqp")
+           "test_server_stop", "test_elasticsearch", "test_amqp_faults", "test_sql", "test_nats", "test_mqtt", "test_amqp")
 # Kinds whose broker starts slowly: all modules of one run one after the other in one process, and share it.
 HEAVY = ("elasticsearch",)
 
