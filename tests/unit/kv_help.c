@@ -322,3 +322,40 @@ void tally_await(struct tally *t, unsigned n)
             BUG("a test waited too long");
     mutex_unlock(&t->mutex);
 }
+
+void hold_begin(struct held *h, struct kv *kv)
+{
+    gate_init(&h->gate);
+    tally_init(&h->tally);
+    h->n = 0;
+    h->first = (struct kv_commit){.fn = gate_closure, .done = tally_done, .ctx = &h->gate};
+    h->first.done = NULL;
+    kv_commit(kv, &h->first);
+    gate_await(&h->gate);
+}
+
+bool scripted_run(struct kv_txn *t, void *ctx)
+{
+    return run_script(t, ((struct scripted *)ctx)->steps);
+}
+
+void scripted_done(void *ctx, enum kv_outcome outcome)
+{
+    tally_done(((struct scripted *)ctx)->tally, outcome);
+}
+
+void hold_script(struct held *h, struct kv *kv, struct scripted *s, struct step *steps, unsigned flags)
+{
+    *s = (struct scripted){steps, &h->tally};
+    struct kv_commit *c = &h->v[h->n++];
+    *c = (struct kv_commit){.fn = scripted_run, .done = scripted_done, .ctx = s, .flags = flags};
+    kv_commit(kv, c);
+}
+
+void hold_end(struct held *h)
+{
+    gate_open(&h->gate);
+    tally_await(&h->tally, h->n);
+    gate_release(&h->gate);
+    tally_release(&h->tally);
+}

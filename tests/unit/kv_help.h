@@ -115,4 +115,24 @@ void tally_release(struct tally *t);
 void tally_done(void *ctx, enum kv_outcome outcome); /* ctx: struct tally */
 void tally_await(struct tally *t, unsigned n);
 
+/* --- a batch ------------------------------------------------------------------------------------------------------ */
+
+/* Queues scripts while the committer is held at a gate, so that they run as one batch; waits for all. */
+struct held {
+    struct gate gate;
+    struct tally tally;
+    struct kv_commit first, v[80];
+    unsigned n;
+};
+struct scripted {
+    struct step *steps;
+    struct tally *tally;
+};
+bool scripted_run(struct kv_txn *t, void *ctx); /* ctx: struct scripted */
+void scripted_done(void *ctx, enum kv_outcome outcome);
+void hold_begin(struct held *h, struct kv *kv);
+/* s lasts until the end. */
+void hold_script(struct held *h, struct kv *kv, struct scripted *s, struct step *steps, unsigned flags);
+void hold_end(struct held *h);
+
 #endif

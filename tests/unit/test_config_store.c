@@ -1,113 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Stored settings over rows in memory: set, get, reset, export, import, history, and which value wins. */
-#include "unit.h"
-
-#include <stdlib.h>
-
-#include "base/clock.h"
-#include "config/store.h"
-#include "config/stored.h"
-#include "subsys.h"
-
-struct house {
-    struct kv *kv;
-    struct config *c;
-    unsigned applied;
-    struct err why;
-    struct buf out;
-};
-
-static void on_change(void *ctx, const struct config_stored *now)
-{
-    struct house *h = ctx;
-    assert_non_null(now);
-    h->applied++;
-}
-
-static void open_config(struct house *h)
-{
-    h->c = config_open(h->kv, subsys_table(), &h->why);
-    assert_non_null(h->c);
-    config_on_change(h->c, on_change, h);
-}
-
-static void clear_env(void)
-{
-    extern char **environ;
-    for (size_t i = 0; environ[i];) {
-        struct str var = str_c(environ[i]);
-        if (str_starts(var, STR("MINIO_")) || str_starts(var, STR("BELFRY_"))) {
-            char *name = str_dupz(str_head(var, (size_t)str_chr(var, '=')));
-            unsetenv(name);
-            free(name);
-        } else {
-            i++;
-        }
-    }
-}
-
-static int setup(void **state)
-{
-    struct house *h = calloc(1, sizeof(*h));
-    clear_env();
-    h->kv = kv_open_memory();
-    buf_init(&h->out, CONFIG_OUT_MAX);
-    open_config(h);
-    *state = h;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct house *h = *state;
-    config_close(h->c);
-    kv_close(h->kv);
-    buf_release(&h->out);
-    clear_env();
-    free(h);
-    return 0;
-}
-
-static void set(struct house *h, const char *text)
-{
-    enum config_result r = config_set(h->c, str_c(text), &h->why);
-    if (r != CONFIG_OK)
-        fail_msg("%s: %s", text, h->why.text);
-}
-
-static void refuse_set(struct house *h, const char *text, enum config_result want, const char *why)
-{
-    unsigned applied = h->applied;
-    assert_int_equal(config_set(h->c, str_c(text), &h->why), want);
-    assert_string_equal(h->why.text, why);
-    assert_int_equal(h->applied, applied);
-}
-
-static const char *shown(struct house *h)
-{
-    buf_char(&h->out, 0);
-    assert_false(h->out.failed);
-    return h->out.p;
-}
-
-static void expect_get(struct house *h, const char *key, const char *want)
-{
-    buf_reset(&h->out);
-    if (config_get(h->c, str_c(key), &h->out, &h->why) != CONFIG_OK)
-        fail_msg("%s: %s", key, h->why.text);
-    assert_string_equal(shown(h), want);
-}
-
-static const char *export(struct house *h)
-{
-    buf_reset(&h->out);
-    assert_int_equal(config_export(h->c, &h->out, &h->why), CONFIG_OK);
-    return shown(h);
-}
-
-#define WEBHOOK_DEFAULT \
-    "notify_webhook enable=off endpoint= auth_token= queue_limit=0 queue_dir= client_cert= client_key= \n"
+ * Stored settings over rows in memory: set, get, reset, which value wins, and how they are explained. (History, export and import:
+ * test_config_history.c.) */
+#include "config_house.h"
 
 /* What mc prints of a server on which nothing was set. */
 static void test_defaults(void **state)
@@ -323,134 +218,6 @@ static void test_environment(void **state)
     set(h, "notify_webhook:2 queue_limit=1");
 }
 
-/* Entries of the list: their restoreId, in order; the number of them. */
-static size_t ids_of(struct house *h, size_t count, char ids[][40])
-{
-    size_t n = 0;
-    buf_reset(&h->out);
-    assert_int_equal(config_history_list(h->c, count, &h->out, &h->why), CONFIG_OK);
-    for (const char *p = shown(h); (p = strstr(p, "\"restoreId\":\"")) != NULL; n++) {
-        p += strlen("\"restoreId\":\"");
-        if (ids)
-            (void)snprintf(ids[n], 40, "%.36s", p);
-    }
-    return n;
-}
-
-static void test_history(void **state)
-{
-    struct house *h = *state;
-    char ids[4][40];
-    assert_int_equal(ids_of(h, 10, NULL), 0);
-    assert_string_equal(h->out.p, "[]");
-    set(h, "notify_webhook:1 endpoint=http://one auth_token=\"hush\"");
-    set(h, "notify_webhook:2 endpoint=http://two");
-    set(h, "notify_webhook:1 endpoint=http://three");
-    refuse_set(h, "notify_webhook:1", CONFIG_REFUSED, "sub-system 'notify_webhook' must have key");
-    assert_int_equal(ids_of(h, 0, ids), 3);
-    assert_non_null(
-        strstr(h->out.p, "\"data\":\"notify_webhook:1 endpoint=http://one auth_token=\\\"hush\\\"\"},{"));
-    assert_int_equal(ids_of(h, 2, &ids[1]), 2); /* the newest, oldest first */
-    assert_null(strstr(h->out.p, "http://one"));
-    assert_true(strstr(h->out.p, "http://two") < strstr(h->out.p, "http://three"));
-
-    config_close(h->c);
-    open_config(h);
-    assert_int_equal(ids_of(h, 0, ids), 3);
-    assert_int_equal(config_del(h->c, STR("notify_webhook:2"), &h->why), CONFIG_OK);
-    h->applied = 0;
-    assert_int_equal(config_history_restore(h->c, str_c(ids[0]), &h->why), CONFIG_OK);
-    assert_int_equal(h->applied, 1);
-    expect_get(h, "notify_webhook",
-               WEBHOOK_DEFAULT
-               "notify_webhook:1 endpoint=http://one queue_limit=0 queue_dir= client_cert= client_key= \n");
-    assert_int_equal(ids_of(h, 0, NULL), 2);
-    assert_int_equal(config_history_restore(h->c, str_c(ids[0]), &h->why), CONFIG_MISSING);
-    assert_int_equal(config_history_clear(h->c, str_c(ids[0]), &h->why), CONFIG_MISSING);
-    assert_int_equal(config_history_clear(h->c, str_c(ids[1]), &h->why), CONFIG_OK);
-    assert_int_equal(ids_of(h, 0, NULL), 1);
-    assert_int_equal(config_history_clear(h->c, STR("all"), &h->why), CONFIG_OK);
-    assert_int_equal(ids_of(h, 0, NULL), 0);
-    assert_int_equal(config_history_clear(h->c, STR("all"), &h->why), CONFIG_OK);
-}
-
-static void test_history_is_bounded(void **state)
-{
-    struct house *h = *state;
-    for (int i = 0; i < CONFIG_HISTORY_MAX + 5; i++) {
-        char text[80];
-        (void)snprintf(text, sizeof(text), "belfry listen_history=%d", 1000 + i);
-        set(h, text);
-    }
-    assert_int_equal(ids_of(h, 0, NULL), CONFIG_HISTORY_MAX);
-    assert_null(strstr(h->out.p, "listen_history=1004"));
-    assert_non_null(strstr(h->out.p, "listen_history=1005"));
-    config_close(h->c);
-    open_config(h);
-    assert_int_equal(ids_of(h, 0, NULL), CONFIG_HISTORY_MAX);
-}
-
-static void test_import(void **state)
-{
-    struct house *h = *state;
-    set(h, "notify_webhook:old endpoint=http://old\nbelfry listen_history=7");
-    assert_int_equal(
-        config_import(h->c,
-                      STR("subnet license= api_key= proxy= \nsite name= region= \n"
-                          "# notify_webhook enable=off endpoint= \n"
-                          "notify_webhook:new endpoint=http://new auth_token=t comment=\"a b\" \n"),
-                      &h->why),
-        CONFIG_OK);
-    expect_get(h, "notify_webhook",
-               WEBHOOK_DEFAULT
-               "notify_webhook:new endpoint=http://new queue_limit=0 queue_dir= client_cert= client_key= "
-               "comment=\"a b\" \n");
-    expect_get(h, "belfry", "belfry disk_reserve= listen_history=100000 \n");
-    assert_int_equal(ids_of(h, 0, NULL), 2);
-    /* an export may be imported again, and is the same then */
-    char *first = x_strdup(export(h));
-    assert_int_equal(config_import(h->c, str_c(first), &h->why), CONFIG_OK);
-    assert_string_equal(export(h), first);
-    free(first);
-    assert_int_equal(config_import(h->c, STR("notify_elasticsearch:1 url=http://h:1"), &h->why),
-                     CONFIG_REFUSED);
-    assert_non_null(strstr(h->why.text, "'index' is not optional for 'notify_elasticsearch'"));
-    expect_get(h, "notify_webhook:new",
-               "notify_webhook:new endpoint=http://new queue_limit=0 queue_dir= "
-               "client_cert= client_key= comment=\"a b\" \n");
-}
-
-/* Passwords may hold quotes: an export gives them back as they are. */
-static void test_quotes_in_export(void **state)
-{
-    struct house *h = *state;
-    static const struct {
-        const char *set, *value;
-    } cases[] = {
-        {"'\"both\"'", "\"both\""}, {"'\"first'", "\"first"},
-        {"\"'first\"", "'first"},   {"'a\" queue_limit=5'", "a\" queue_limit=5"},
-        {"a\"b", "a\"b"},           {"\"it's \"so\" here\"", "it's \"so\" here"},
-    };
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        char text[200];
-        (void)snprintf(text, sizeof(text), "notify_webhook:q endpoint=http://h auth_token=%s comment=\"x y\"",
-                       cases[i].set);
-        set(h, text);
-        for (int round = 0; round < 2; round++) {
-            struct config_stored *now = config_snapshot(h->c);
-            struct str value = {0};
-            assert_true(
-                stored_get(stored_find(now, STR("notify_webhook"), STR("q")), STR("auth_token"), &value));
-            if (!str_eq_c(value, cases[i].value))
-                fail_msg("%s: %.*s", cases[i].set, STR_FMT(value));
-            config_stored_free(now);
-            char *all = x_strdup(export(h));
-            assert_int_equal(config_import(h->c, str_c(all), &h->why), CONFIG_OK);
-            free(all);
-        }
-    }
-}
-
 static void expect_help(struct house *h, const char *subsys, const char *key, bool env, const char *want)
 {
     buf_reset(&h->out);
@@ -549,23 +316,11 @@ static void test_shown(void **state)
     arena_release(&a);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_defaults),
-        T(test_set_get),
-        T(test_refused),
-        T(test_reset),
-        T(test_environment),
-        T(test_history),
-        T(test_history_is_bounded),
-        T(test_import),
-        T(test_quotes_in_export),
-        T(test_help),
-        T(test_tables),
-        T(test_shown),
+        T(test_defaults),    T(test_set_get), T(test_refused), T(test_reset),
+        T(test_environment), T(test_help),    T(test_tables),  T(test_shown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,10 +7,14 @@
 
 #include <arpa/inet.h>
 #include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -18,6 +22,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/thread.h"
 #include "target/webhook_impl.h"
 
 #define WITHIN_MS 10000
@@ -474,6 +479,130 @@ static void test_idle_for_long(void **state)
     rig_close(rig);
 }
 
+/* --- where the connection goes ------------------------------------------------------------------------------------ */
+
+/* What "hook.test" stands for; NULL: the look-up hangs, until it is something. Before libc's own, for libcurl too. */
+static _Atomic(const char *) address = "127.0.0.1";
+
+__attribute__((visibility("default"))) int getaddrinfo(const char *name, const char *service,
+                                                       const struct addrinfo *hints, struct addrinfo **out)
+{
+    int (*libc)(const char *, const char *, const struct addrinfo *, struct addrinfo **) = NULL;
+    void *found = dlsym(RTLD_NEXT, "getaddrinfo");
+    memcpy(&libc, &found, sizeof(libc));
+    if (!name || strcmp(name, "hook.test") != 0)
+        return libc(name, service, hints, out);
+    while (!atomic_load(&address))
+        (void)poll(NULL, 0, 5);
+    return libc(atomic_load(&address), service, hints, out);
+}
+
+static struct rig *rig_open_by_name(void)
+{
+    struct rig *rig = x_calloc(1, sizeof(*rig));
+    char url[64];
+    rig->fd = -1;
+    atomic_store(&address, "127.0.0.1");
+    buf_init(&rig->in, 4u << 20);
+    assert_true(listen_at(rig, AF_INET));
+    (void)snprintf(url, sizeof(url), "http://hook.test:%u/hook", rig->port);
+    rig_load(rig, url);
+    rig_connect(rig);
+    return rig;
+}
+
+/* The receiver has moved: a second later the next connection goes to where its name leads now, and its old place gets
+ * nothing, although somebody takes connections there. */
+static void test_name_leads_elsewhere(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_open_by_name();
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)rig->port)};
+    assert_int_equal(inet_pton(AF_INET, "127.0.0.2", &a.sin_addr), 1);
+    warm_up(rig);
+    leave(rig);
+    int old = rig->listener;
+    rig->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    assert_int_equal(bind(rig->listener, (struct sockaddr *)&a, sizeof(a)), 0);
+    assert_int_equal(listen(rig->listener, 16), 0);
+    atomic_store(&address, "127.0.0.2");
+    time_t moved = time(NULL); /* libcurl counts whole seconds */
+    while (time(NULL) < moved + 1)
+        (void)poll(NULL, 0, 20);
+    begin(rig, 10);
+    next_connection(rig);
+    take_request(rig, 0);
+    say(rig, OK);
+    assert_int_equal(outcome(rig), SEND_OK);
+    assert_int_equal(accept(old, NULL, NULL), -1);
+    (void)close(old);
+    rig_close(rig);
+}
+
+static void *hasten_soon(void *arg)
+{
+    struct rig *rig = arg;
+    (void)poll(NULL, 0, 30);
+    target_webhook.hasten(rig->self, clock_mono_ms());
+    return NULL;
+}
+
+/* What was given up is over: the next event has a dial of its own. */
+static void goes_on(struct rig *rig)
+{
+    int fd;
+    assert_int_equal(listen(rig->listener, 16), 0);
+    while ((fd = accept(rig->listener, NULL, NULL)) >= 0)
+        (void)close(fd);
+    target_webhook.hasten(rig->self, INT64_MAX);
+    begin(rig, 10);
+    next_connection(rig);
+    take_request(rig, 0);
+    say(rig, OK);
+    assert_int_equal(outcome(rig), SEND_OK);
+}
+
+/* An event whose dial hangs, in the look-up or because nobody takes the connection: shutdown does not wait for it, nor does
+ * disconnect. */
+static void test_hanging_dials(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) {
+        bool lookup = i & 1, disconnect = i & 2;
+        struct rig *rig = rig_open_by_name();
+        int full[2];
+        int64_t began = clock_mono_ms();
+        struct sockaddr_in a = {.sin_family = AF_INET,
+                                .sin_port = htons((uint16_t)rig->port),
+                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        assert_int_equal(listen(rig->listener, 0), 0);
+        for (unsigned k = 0; k < COUNT_OF(full); k++) {
+            full[k] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+            (void)connect(full[k], (struct sockaddr *)&a, sizeof(a));
+        }
+        atomic_store(&address, lookup ? NULL : "127.0.0.1");
+        begin(rig, 10);
+        fill_up(rig);
+        if (disconnect) {
+            target_webhook.disconnect(rig->self);
+        } else {
+            pthread_t t = thread_start("hasten", hasten_soon, rig);
+            rig->judged = target_webhook.poll(rig->self, rig->done, began + WITHIN_MS) > 0;
+            thread_join(t);
+            assert_true(rig->judged);
+            assert_int_equal(rig->done[0].result, SEND_RETRY);
+            assert_non_null(strstr(rig->why, "in time"));
+        }
+        assert_true(clock_mono_ms() < began + 3000);
+        for (unsigned k = 0; k < COUNT_OF(full); k++)
+            (void)close(full[k]);
+        atomic_store(&address, "127.0.0.1");
+        if (!disconnect)
+            goes_on(rig);
+        rig_close(rig);
+    }
+}
+
 /* --- as libcurl sends it ------------------------------------------------------------------------------------------ */
 
 static int by_text(const void *a, const void *b)
@@ -593,11 +722,18 @@ int main(void)
 {
     (void)signal(SIGPIPE, SIG_DFL); /* whoever raises it ends the test */
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_little_at_a_time),   cmocka_unit_test(test_early_and_gone),
-        cmocka_unit_test(test_early_success),      cmocka_unit_test(test_late_word_meanwhile),
-        cmocka_unit_test(test_deadlines),          cmocka_unit_test(test_two_answers),
-        cmocka_unit_test(test_body_without_right), cmocka_unit_test(test_no_file_is_left),
-        cmocka_unit_test(test_open_fails),         cmocka_unit_test(test_idle_for_long),
+        cmocka_unit_test(test_little_at_a_time),
+        cmocka_unit_test(test_early_and_gone),
+        cmocka_unit_test(test_early_success),
+        cmocka_unit_test(test_late_word_meanwhile),
+        cmocka_unit_test(test_deadlines),
+        cmocka_unit_test(test_two_answers),
+        cmocka_unit_test(test_body_without_right),
+        cmocka_unit_test(test_no_file_is_left),
+        cmocka_unit_test(test_open_fails),
+        cmocka_unit_test(test_idle_for_long),
+        cmocka_unit_test(test_name_leads_elsewhere),
+        cmocka_unit_test(test_hanging_dials),
         cmocka_unit_test(test_same_as_libcurl),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -261,3 +261,46 @@ void assert_parts(struct store *s, const struct bucket *b, const char *key, cons
     store_read_close(&r);
     arena_release(&a);
 }
+
+struct store *store_of(void **state)
+{
+    return ((struct fixture *)*state)->store;
+}
+
+void clean_store(struct store *s)
+{
+    run_janitor(s);
+    run_janitor(s);
+}
+
+void assert_upload_rows(struct store *s, size_t uploads, size_t extents_rows)
+{
+    assert_int_equal(count_rows(s, KV_META, "u"), uploads);
+    assert_int_equal(count_rows(s, KV_META, "e"), extents_rows);
+    assert_int_equal(count_rows(s, KV_META, "g"), 0);
+}
+
+void make_many(struct store *s, const struct bucket *b, const char *key)
+{
+    unsigned numbers[MANY + 1] = {0};
+    char id[UPLOAD_ID_LEN];
+
+    create_upload(s, b, key, id);
+    for (unsigned i = 0; i < MANY; i++) {
+        numbers[i] = i + 1;
+        put_part(s, b, key, id, i + 1, i % 5 ? 1500 : 7, i);
+    }
+    assert_int_equal(complete_upload(s, b, key, id, numbers), STORE_OK);
+}
+
+void assert_many(struct store *s, const struct bucket *b, const char *key)
+{
+    size_t sizes[MANY + 1] = {0};
+    unsigned seeds[MANY];
+
+    for (unsigned i = 0; i < MANY; i++) {
+        sizes[i] = i % 5 ? 1500 : 7;
+        seeds[i] = i;
+    }
+    assert_parts(s, b, key, sizes, seeds);
+}

@@ -41,4 +41,15 @@ void copy_object(struct store *s, const struct bucket *b, const char *from, cons
 void assert_parts(struct store *s, const struct bucket *b, const char *key, const size_t *sizes,
                   const unsigned *seeds);
 
+struct store *store_of(void **state);
+/* Until nothing is left to do: what a pass of the janitor makes garbage of, the next one removes. */
+void clean_store(struct store *s);
+/* So many rows of uploads, and of extents; no garbage. */
+void assert_upload_rows(struct store *s, size_t uploads, size_t extents_rows);
+
+/* An object of so many pieces, most of them files, some in their rows. */
+#define MANY 40
+void make_many(struct store *s, const struct bucket *b, const char *key);
+void assert_many(struct store *s, const struct bucket *b, const char *key);
+
 #endif
