@@ -3,8 +3,8 @@
 import math
 import random
 import signal
+import subprocess
 import threading
-import time
 
 from support import receiver as rx
 from support.server import run as run_program
@@ -130,9 +130,8 @@ class Death:
 
     @staticmethod
     def died_within(server, seconds):
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if server.process.poll() is not None:
-                return True
-            time.sleep(0.002)
-        return False
+        try:
+            server.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True

@@ -41,8 +41,9 @@ def main():
         m, ticks, pid, gone, seen = load(folder), folder + '/ticks', folder + '/pid', folder + '/gone', {}
 
         def behind(s):
-            # In a group of its own, as ninja runs its commands.
-            s.check('bash', '-c', f'set -m; (while [ ! -e {gone} ]; do printf x >>{ticks}; sleep 0.02; done) & wait')
+            # In a group of its own, as ninja runs its commands. Where it stands still before bash does, bash's `wait` is over.
+            s.check('bash', '-c', f'set -m; (while [ ! -e {gone} ]; do printf x >>{ticks}; sleep 0.02; done) & '
+                    f'while [ ! -e {gone} ]; do wait; done; wait')
 
         def measures(s):
             wait_for(lambda: count(ticks))

@@ -7,8 +7,8 @@
 Each row of the table is one kind of fault, run in rounds until its share of the time is used. A round depends on SEED,
 row and number alone. What was found is kept in build/torture/SEED: the same SEED goes on where it ended; --again NAME:N
 makes one round again. MUTATE builds the program with one safeguard left out after the other, and runs the rows that are to notice
-it for as long as they would have in this run; which were noticed, by what, is kept beside the rows' state, and asked for
-again with the same SEED only the others are tried. It ends with a table of all.
+it for as long as they have in a run of FOR minutes over those rows that are to notice any; which were noticed, by what, is kept
+beside the rows' state, and asked for again with the same SEED only the others are tried. It ends with a table of all.
 Ends with 0 only when every row is well (with MUTATE: when every mutation was noticed).
 """
 import argparse
@@ -170,6 +170,9 @@ class Run:
 
 def choose(args):
     found = [r for r in all_rows() if r.timed == (args.only == "timed") or not args.only]
+    if args.mutate and not args.rows:
+        watchers = {name for _, rows_of in mutations.MUTATIONS.values() for name in rows_of}
+        return [r for r in found if r.name in watchers]
     if not args.rows:
         return [r for r in found if r.short or not args.short]
     names = {r.name: r for r in found}

@@ -52,6 +52,7 @@ class Sql(Kind):
 
 class PostgresKind(Sql):
     name = target = "postgresql"
+    window = at_kill = 1000
     broker_name = "postgres"
 
     def make(self):

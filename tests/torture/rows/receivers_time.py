@@ -11,9 +11,13 @@ from email.utils import formatdate
 
 from support.receiver import Answer
 from support.wait import wait_for
+from torture.receivers import FAULTS, HANGING, Stage
+from torture.receivers.hooks import after, only, repeated, softly
+from torture.receivers.stage import BUCKET, Fault
+from torture.receivers.stores import BUSY, saying
+from torture.receivers.wires import by_name, has_moved, move_and_hang, nothing
 from torture.row import Row
-from torture.rows.receivers import (BUCKET, BUSY, FAULTS, HANGING, Fault, Stage, after, by_name, has_moved, move_and_hang, nothing, one,
-                                    only, repeated, saying, softly)
+from torture.rows.receivers import one
 
 ROWS = []
 
