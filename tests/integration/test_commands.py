@@ -4,9 +4,11 @@ import json
 import signal
 import subprocess
 import threading
+import time
+from datetime import datetime
 
 import pytest
-from support.delivery import notify
+from support.delivery import Writers, notify
 from support.ports import free_port
 from support.receiver import OK, Answer, Receiver, webhook_env
 from support.redis import Redis, redis_env
@@ -43,12 +45,12 @@ def redis(tmp_path_factory):
 def test_status(make_server, receiver):
     server = make_server(env=webhook_env(receiver)).start()
     notify(server)
-    server.s3.put("events", "a", b"1")
-    receiver.wait_delivered(1)
-    wait_for(lambda: status(server)["delivered"] == 1, 10, "the delivery to be counted")
+    for i in range(10):
+        server.s3.put("events", f"a{i}", b"1")
+    wait_for(lambda: status(server)["delivered"] == 10, 10, "the deliveries to be counted")
     found = status(server)
     assert found["status"] == "online" and found["queued"] == 0 and found["deadLetters"] == 0 and found["lost"] == 0
-    assert found["arn"] == arn("1")
+    assert found["arn"] == arn("1") and 0 < found["rate"] <= 10 and not {"oldestEvent", "lastError"} & set(found)
     receiver.stop()
     server.s3.put("events", "b", b"2")
     wait_for(lambda: status(server)["status"] == "offline", 20, "the target to be offline")
@@ -56,7 +58,15 @@ def test_status(make_server, receiver):
     lines = [line.split() for line in text.splitlines()]
     assert lines[0][:3] == ["TARGET", "STATUS", "SINCE"]
     assert lines[1][0] == HOOK and lines[1][1] == "offline" and lines[1][3] == "1", text
+    assert lines[1][4][0].isdigit() and float(lines[1][5]) > 0, text
     assert str(receiver.port) in text, "the last error names the receiver"
+    found = status(server)
+    for name in ("oldestEvent", "lastErrorTime", "since"):
+        assert abs(datetime.fromisoformat(found[name]).timestamp() - time.time()) < 60, found
+    assert found["queued"] == 1 and found["queuedBytes"] > 100 and str(receiver.port) in found["lastError"]
+    receiver.start()
+    found = wait_for(lambda: (lambda t: t if t["status"] == "online" and t["queued"] == 0 else None)(status(server)), 30, "the rest")
+    assert found["delivered"] == found["accepted"] == 11 and "oldestEvent" not in found and str(receiver.port) in found["lastError"]
 
 
 def test_no_target(make_server):
@@ -214,6 +224,22 @@ def test_backfill(make_server, redis):
     assert "no target" in belfry(server, "backfill", "old", "x:redis", code=1)
 
 
+def test_backfill_tells_nothing_older(make_server, receiver):
+    """Objects change while they are queued: no event of a key tells of an older state than one before it."""
+    server = make_server(env=webhook_env(receiver)).start()
+    notify(server)
+    with Writers(server, keys=4):
+        for _ in range(15):
+            belfry(server, "backfill", "events", HOOK)
+    wait_for(lambda: status(server)["queued"] == 0, 60, "the events")
+    told = {}
+    for post in receiver.delivered():
+        told.setdefault(post.key, []).append(post.sequencer)
+    assert sum(p.record["source"]["userAgent"] == "belfry backfill" for p in receiver.delivered()) > 50
+    for key, numbers in told.items():
+        assert numbers == sorted(numbers), key
+
+
 def test_backfill_waits_for_a_full_queue(make_server, receiver):
     receiver.stop()
     server = make_server(env=webhook_env(receiver, queue_limit=50)).start()
@@ -240,10 +266,13 @@ def test_backfill_can_be_interrupted(make_server, receiver):
     env = clean_env({"MINIO_ROOT_USER": server.user, "MINIO_ROOT_PASSWORD": server.password})
     with subprocess.Popen([binary(), "backfill", "old", HOOK, "--rate", "10", "--url", f"http://127.0.0.1:{server.port}"],
                           env=env, stderr=subprocess.PIPE, text=True) as p:
+        began = time.monotonic()
         wait_for(lambda: len(receiver.posts) >= 3, 20, "it to begin")
         p.send_signal(signal.SIGINT)
         _, err = p.communicate(timeout=60)
+        took = time.monotonic() - began
     assert p.returncode == 1 and "--after '" in err
+    assert int(err.split(" objects are queued")[0].split()[-1]) <= 10 * took + 2, "no faster than it was told"
     after = err.split("--after '")[1].split("'")[0]
     belfry(server, "backfill", "old", HOOK, "--after", after)
     posts = receiver.wait_delivered(60)

@@ -113,11 +113,13 @@ def test_everything_of_a_minio(make_server, receiver, tmp_path):
         queue, rules = tmp_path / "queue", tmp_path / "rules"
         pending(queue / "minio-webhook-primary", 5)
         pending(queue / "minio-webhook-unknown", 1)
+        batch = queue / "minio-webhook-primary" / "5:b4e1.event.snappy"
+        batch.write_bytes(b"\xff\x06\0\0sNaPpY")
         rules.mkdir()
         (rules / "images.xml").write_text(RULES)
         (rules / "bad.xml").write_text("<NotificationConfiguration>")
         export = tmp_path / "export.txt"
-        export.write_text(CONFIG.format(hook=receiver.url, queue=tmp_path / "elsewhere", redis=redis.port))
+        export.write_text(CONFIG.format(hook=receiver.url, queue=tmp_path / "elsewhere", redis=redis.port).rstrip())
         server = make_server().start()
         out = belfry(server, "import", "minio", "--config", export, "--queue-dir", queue, "--notifications", rules, code=1)
         lines = [line.split(None, 1) for line in out.splitlines()]
@@ -126,8 +128,9 @@ def test_everything_of_a_minio(make_server, receiver, tmp_path):
         assert ok == ["settings of notify_webhook:primary", "settings of notify_redis:mirror",
                       "5 events of primary:webhook are queued", "rules of bucket images"], out
         assert failed[0].startswith("settings of notify_webhook:broken:") and "endpoint" in failed[0], out
-        assert "unknown:webhook" in failed[1] and "rules of bucket bad" in failed[2], out
-        assert "2 lines are not about targets" in out and "4 taken over, 3 could not be" in out
+        assert "holds 1 batches" in failed[1] and batch.exists(), out
+        assert "unknown:webhook" in failed[2] and "rules of bucket bad" in failed[3], out
+        assert "2 lines are not about targets" in out and "4 taken over, 4 could not be" in out
         posts = receiver.wait_delivered(5)
         assert {p.key for p in posts} == {f"old/left/{i}" for i in range(5)}
         assert server.s3.put("images", "k", b"1").status == 200

@@ -230,6 +230,7 @@ def test_away_at_the_start_and_restarted(make_server, own_nsq, topic):
     own_nsq.broker.start()
     with own_nsq.subscribe(topic) as consumer:
         consumer.wait(10, 60)
+        own_nsq.finished(topic)
     own_nsq.broker.stop()
     own_nsq.broker.start()
     assert s3.put("images", "later", b"x").status == 200

@@ -14,6 +14,7 @@ from support.ops import delete_body, delete_many
 from support.s3raw import arn, rule
 from support.server import run
 from support.wait import holds_for, wait_for
+from test_commands import belfry, status
 
 ARN = arn("1", "redis")
 
@@ -48,6 +49,20 @@ def notify(server, bucket="images", *events, target=ARN, **filters):
 
 ODD_KEYS = ["plain.jpg", "with blank", "per%cent%20", 'quo"te\'s', "ünïcödé/☃/日本", "a//b", "+plus&amp<>", "tail/",
             "k" * 1024, "back\\slash", "{\"Records\":[]}", "*?[a]", "\u2028line"]
+
+
+def test_paused(make_server, redis):
+    """Nothing is sent, and the connection is given up, until it is resumed."""
+    server = make_server(env=redis_env(redis, key="paused")).start()
+    s3 = notify(server)
+    assert s3.put("images", "before", b"x").status == 200
+    redis.wait_hash(["images/before"], key="paused")
+    belfry(server, "target", "pause", "1:redis")
+    assert s3.put("images", "meanwhile", b"x").status == 200
+    wait_for(lambda: status(server, "1:redis")["queued"] == 1, 10, "the event to wait")
+    holds_for(lambda: redis("HLEN", "paused") == 1, 0.3, "nothing to be sent")
+    belfry(server, "target", "resume", "1:redis")
+    redis.wait_hash(["images/before", "images/meanwhile"], key="paused")
 
 
 @pytest.mark.sanitize

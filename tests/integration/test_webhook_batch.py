@@ -30,10 +30,10 @@ def sizes(posts):
     return [r["s3"]["object"].get("size", 0) for r in records(posts)]
 
 
-def put(server, begin, n, keys=KEYS):
+def put(server, begin, n, keys=KEYS, prefix="k"):
     with server.raw() as c:
         for i in range(begin, begin + n):
-            assert server.s3.put("events", f"k{i % keys}", b"x" * i, conn=c).status == 200
+            assert server.s3.put("events", f"{prefix}{i % keys}", b"x" * i, conn=c).status == 200
 
 
 def assert_in_order(posts, keys=KEYS):
@@ -42,21 +42,22 @@ def assert_in_order(posts, keys=KEYS):
         assert first == sorted(first), f"k{key}: {first}"
 
 
-def backlog(server, n, keys=KEYS):
+def backlog(server, n, keys=KEYS, prefix="k"):
     """So many events wait; they go when the target is resumed."""
     belfry(server, "target", "pause", "1:webhook")
-    put(server, 0, n, keys)
+    put(server, 0, n, keys, prefix)
     belfry(server, "target", "resume", "1:webhook")
 
 
 @pytest.mark.sanitize
 def test_many_in_one_request(make_server, receiver):
-    server = make_server(env=webhook_env(receiver, batch="on", signature_secret="s3cret-value")).start()
+    server = make_server(env=webhook_env(receiver, batch="on", signature_secret="s3cret-value", key_encoding="raw")).start()
     notify(server)
-    backlog(server, 400, keys=400)
+    backlog(server, 400, keys=400, prefix="ü \"")
     wait_for(lambda: status(server)["queued"] == 0, 30, "the queue to be empty")
     posts = receiver.delivered()
     assert sorted(sizes(posts)) == list(range(400)), "each once"
+    assert sorted(names(posts)) == sorted(f'ü "{i}' for i in range(400)), "every one as it is"
     assert len(posts) <= 40, "not one by one"
     for p in posts:
         assert list(p.json) == ["EventName", "Key", "Records"]

@@ -56,13 +56,14 @@ def family(pid):
     return found
 
 
-def running(pid):
-    """False also for one that has ended and that nobody has asked for yet; not while a thread of it still ends."""
+def running(pid, over="ZX"):
+    """Is a thread of it in another state than these? False also for one that has ended and that nobody has asked for yet; not
+    while a thread of it still ends."""
     try:
         states = [_stat(f"/proc/{pid}/task/{t}") for t in os.listdir(f"/proc/{pid}/task")]
     except OSError:
         return False
-    return any(s and s[0] not in "ZX" for s in states)
+    return any(s and s[0] not in over for s in states)
 
 
 class Broker:
@@ -115,9 +116,14 @@ class Broker:
     def freeze(self):
         """It keeps its connections and answers nothing, until thaw()."""
         self.frozen = True
-        for pid in family(self.pid):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGSTOP)
+        stopped, seen = set(), [self.pid]
+        while new := [pid for pid in seen if pid not in stopped]:  # one may start another until it has stopped
+            for pid in new:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGSTOP)
+            wait_for(lambda new=new: not any(running(pid, "ZXT") for pid in new), 20, f"{self.name} to stop")
+            stopped.update(new)
+            seen = family(self.pid)
 
     def thaw(self):
         if not self.frozen or self.pid is None:

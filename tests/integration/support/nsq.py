@@ -46,6 +46,13 @@ class Nsq:
         topics = json.loads(self.http(f"/stats?format=json&topic={urllib.parse.quote(name)}"))["topics"]
         return topics[0] if topics else None
 
+    def finished(self, topic, channel="test", deadline=20):
+        """Waits until nsqd knows that the channel's consumer is done with all it got: what it does not know, it sends again."""
+        def done():
+            found = [c for c in self.topic(topic)["channels"] if c["channel_name"] == channel]
+            return found and not any(found[0][k] for k in ("depth", "in_flight_count", "deferred_count"))
+        wait_for(done, deadline, "nsqd to hear that all was finished")
+
     def clients(self):
         return [p for p in json.loads(self.http("/stats?format=json"))["producers"] or []]
 

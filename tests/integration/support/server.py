@@ -13,6 +13,7 @@ from .wait import SCALE, wait_for
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
 USER, PASSWORD = "itestroot", "itest-secret-1"
+CREDENTIALS = {"MINIO_ROOT_USER": USER, "MINIO_ROOT_PASSWORD": PASSWORD}
 SANITIZER = re.compile(r"ERROR: (Address|Leak|Memory)Sanitizer|WARNING: ThreadSanitizer|runtime error:|"
                        r"SUMMARY: \w+Sanitizer")
 READY = b"GET /minio/health/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -36,6 +37,17 @@ def run(*args, env=None, timeout=20, binary_path=None):
     """Run the binary to its end; CompletedProcess with text stdout and stderr."""
     return subprocess.run([binary_path or binary(), *map(str, args)], env=clean_env(env), text=True,
                           capture_output=True, timeout=timeout * SCALE, check=False, stdin=subprocess.DEVNULL)
+
+
+def fails(*args, env=None, code=None, mentions=()):
+    """The program ends by itself, not with 0, and says why on standard error."""
+    done = run(*args, env=dict(CREDENTIALS, **(env or {})))
+    text = done.stdout + done.stderr
+    assert done.returncode > 0, f"exit code {done.returncode}: {text}"
+    assert code is None or done.returncode == code, text
+    for word in mentions:
+        assert word.lower() in text.lower(), f"{word!r} not in: {text}"
+    return done.returncode
 
 
 class Server:
