@@ -256,17 +256,20 @@ def web(port):
     return http.client.HTTPConnection('127.0.0.1', port, timeout=60)
 
 
-def ask(connection, method, path):
-    """Status and body."""
-    connection.request(method, path)
+def ask(connection, method, path, document=None):
+    """Status and body. document: sent as JSON."""
+    if document is None:
+        connection.request(method, path)
+    else:
+        connection.request(method, path, json.dumps(document), {'Content-Type': 'application/json'})
     reply = connection.getresponse()
     return reply.status, reply.read()
 
 
-def ask_once(port, method, path):
+def ask_once(port, method, path, document=None):
     connection = web(port)
     try:
-        return ask(connection, method, path)
+        return ask(connection, method, path, document)
     finally:
         connection.close()
 

@@ -4,9 +4,12 @@ import json
 import os
 
 import arrivals
-from servers import Sink
+from servers import Failed, Sink
 from support.brokers import PASSWORD, USER, Broker
 
+ELASTIC_MAPPING = {'mappings': {'date_detection': False, 'properties': {'Records': {'properties': {
+    'eventTime': {'type': 'date'},
+    's3': {'properties': {'object': {'properties': {'userMetadata': {'type': 'object', 'enabled': False}}}}}}}}}}
 EXCHANGE = {'EXCHANGE_TYPE': 'fanout', 'MANDATORY': 'on', 'DURABLE': 'on', 'DELIVERY_MODE': '2'}
 
 
@@ -222,7 +225,8 @@ class Postgres(Database):
         return self.settings(place, 'access')
 
     def bare(self, place):
-        return [(f'libpq, pipelines of {n:,}', ['--batch', n, self.connection(), place]) for n in (128, 256, 1024)]
+        return [(f'libpq, {how} of {n:,}', [*more, '--batch', n, self.connection(), place])
+                for how, more, sizes in (('pipelines', (), (128, 256, 1024)), ('arrays', ('--arrays',), (500, 1024))) for n in sizes]
 
     def client(self):
         return ['psql', '-X', '-q', '-A', '-t', '-d', self.connection()]
@@ -241,6 +245,12 @@ class Elastic(Kind):
     def bare(self, place):
         return [(f'libcurl, _bulk of {n:,}, {c} at a time', ['--batch', n, '--connections', c, f'http://{self.address}', place])
                 for n, c in ((256, 1), (1024, 1), (1024, 2), (4096, 1))]
+
+    def make(self, place):
+        """As Belfry makes it where there is none: the bare program's documents are to be the same work."""
+        status, said = arrivals.ask_once(self.at.port, 'PUT', f'/{place}', ELASTIC_MAPPING)
+        if status != 200:
+            raise Failed(f'index {place}: {said[:300]}')
 
     def drop(self, place):
         arrivals.ask_once(self.at.port, 'DELETE', f'/{place}')
