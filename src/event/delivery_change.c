@@ -97,8 +97,7 @@ static bool configure(struct delivery *d, const struct config_stored *st, struct
     s->dead_limit = conf->dead_letter_limit > 0 ? conf->dead_letter_limit : d->dead_letter_limit;
     if (!ok)
         return false;
-    if (s->type->places)
-        s->max_batch = s->type->places(conf);
+    sender_set_batch(s, s->type->places ? s->type->places(conf) : s->type->max_batch);
     s->self = s->type->open(conf, s->id.p, e);
     if (s->self && s->type->meanwhile)
         s->type->meanwhile(s->self, (struct meanwhile){queue_read_ahead, s});

@@ -29,7 +29,6 @@ struct sender *sender_new(struct delivery *d, struct kv *kv, const struct target
     s->kv = kv;
     s->type = type;
     s->number = number;
-    s->max_batch = type->max_batch;
     arena_init(&s->arena);
     s->id = str_c(arena_strz(&s->arena, id));
     (void)snprintf(s->label, sizeof(s->label), "%s:%.*s", type->name, (int)(id.n < 40 ? id.n : 40), id.p);
@@ -43,15 +42,20 @@ struct sender *sender_new(struct delivery *d, struct kv *kv, const struct target
     s->limits = *segment_limits();
     s->send_ms = send_span();
     buf_init(&s->text, SEGMENT_TEXT_MAX + (1u << 20));
-    size_t n = type->max_batch;
+    return s;
+}
+
+void sender_set_batch(struct sender *s, unsigned n)
+{
+    s->max_batch = n;
+    s->window = x_calloc(queue_room(s), sizeof(*s->window));
     s->lanes = x_calloc(n, sizeof(*s->lanes));
     s->batch = arena_zalloc(&s->arena, n * sizeof(*s->batch));
     s->refs = arena_zalloc(&s->arena, n * sizeof(*s->refs));
     s->results = arena_zalloc(&s->arena, n * sizeof(*s->results));
     s->why = arena_zalloc(&s->arena, n * sizeof(*s->why));
-    if (type->begin)
+    if (s->type->begin)
         window_init(s);
-    return s;
 }
 
 bool sender_load(struct sender *s, struct err *e)
@@ -254,9 +258,10 @@ static int64_t idle_step(struct sender *s, int64_t now_ms)
  * before it, as long as it may. */
 static bool removal_is_due(struct sender *s)
 {
-    if (s->n_used == 0 || s->waits || s->n_out >= s->max_batch)
+    size_t most = s->max_batch < REMOVE_EVENTS ? s->max_batch : REMOVE_EVENTS;
+    if (s->n_used == 0 || s->waits || s->n_out >= most)
         return true;
-    return s->n_out >= s->max_batch / 2 && !sender_removes(s);
+    return s->n_out >= most / 2 && !sender_removes(s);
 }
 
 static int64_t work_step(struct sender *s, int64_t now_ms)

@@ -19,11 +19,13 @@
 #include "event/outbox_row.h"
 #include "event/segment.h"
 
-#define WINDOW_EVENTS    2048  /* twice what any kind has out: the rest is at hand when places become free */
+#define WINDOW_EVENTS \
+    2048 /* at least; twice what the kind has out: the rest is at hand when places become free */
 #define KEY_SLOTS        16384 /* few of them are shared by keys that are out together */
 #define WINDOW_BYTES     (8u << 20)
 #define LANE_EVENTS      (4u << 20) /* over all lanes; beyond it nothing more is read until lanes move */
 #define OUT_EVENTS       2000       /* resolved ones: those of segments that are lost come by the thousand */
+#define REMOVE_EVENTS    1000       /* of one removal */
 #define PROBE_KEYS       16
 #define REJECTS_TO_BREAK 5
 #define DEAD_FAILURES    10
@@ -35,7 +37,7 @@
 #define SEND_MS          60000
 #define IDLE_MS          5000
 #define TOLD_REASONS     8
-#define HOLES_MAX        256  /* resolved events that may lie in the window */
+#define HOLES_SHARE      8    /* so much of the window, one in eight, may be resolved events */
 #define VERDICT_MS       1000 /* how long a failure waits for others to go through */
 
 /* A segment whose row was reached and of which something is left. */
@@ -155,7 +157,7 @@ struct sender {
     struct delivery *delivery;
     struct kv *kv;
     const struct target_type *type;
-    unsigned max_batch; /* the type's, or fewer by its settings; arrays have the type's */
+    unsigned max_batch; /* the type's, or fewer by its settings */
     struct arena arena; /* settings and id */
     struct str id;
     char label[64]; /* "webhook:primary", for the log */
@@ -183,7 +185,7 @@ struct sender {
     bool unread_file; /* which are in a file of its queue_dir, and not in the rows: a salvage is of no use */
     bool thin;        /* the last batch was not full */
     bool ahead_over;  /* what comes next is not read ahead, while this batch is out */
-    struct queued window[WINDOW_EVENTS];
+    struct queued *window; /* queue_room of them at most */
     size_t n_window, window_bytes;
     size_t holes;       /* places of the window that are resolved or parked */
     size_t pick_from;   /* before it, everything in the window is out or a hole */
@@ -243,6 +245,8 @@ struct sender {
 /* --- sender.c: made, freed, and steps */
 struct sender *sender_new(struct delivery *d, struct kv *kv, const struct target_type *type, struct str id,
                           uint32_t number);
+/* Memory for so many events at once: what the kind has out with these settings. Once, before sender_start. */
+void sender_set_batch(struct sender *s, unsigned max_batch);
 /* Reads cursor and counters, again after files of queue_dir were taken in. False: the rows cannot be read. */
 bool sender_load(struct sender *s, struct err *e);
 void sender_free(struct sender *s);
@@ -299,6 +303,8 @@ bool queue_fill(struct sender *s, struct err *e);
 /* While a batch is being sent (struct meanwhile): more rows for the next one, as far as there is room. What is in the window
  * stays where it is; no file is read, and what cannot be read is left to queue_fill. arg: the sender. */
 void queue_read_ahead(void *arg);
+/* How many events the window has room for. */
+size_t queue_room(const struct sender *s);
 bool queue_has_room(const struct sender *s);
 /* Parks the key of a window event; the lane, or NULL when there are as many as there may be. Pointers into the window are
  * no longer valid. */

@@ -197,9 +197,14 @@ void queue_take(struct sender *s, uint64_t seq, struct str value, struct segment
     s->window_bytes += q.size;
 }
 
+size_t queue_room(const struct sender *s)
+{
+    return 2 * (size_t)s->max_batch > WINDOW_EVENTS ? 2 * (size_t)s->max_batch : WINDOW_EVENTS;
+}
+
 bool queue_has_room(const struct sender *s)
 {
-    return s->n_window < WINDOW_EVENTS && s->window_bytes < WINDOW_BYTES && s->lane_events < LANE_EVENTS &&
+    return s->n_window < queue_room(s) && s->window_bytes < WINDOW_BYTES && s->lane_events < LANE_EVENTS &&
            s->n_out < OUT_EVENTS;
 }
 
@@ -233,7 +238,7 @@ static bool take_row(struct sender *s, struct kv_scan *scan, uint64_t seq, struc
 /* Much was at hand and yet the batch was not full: one key floods the window. It waits in a lane, so that others can be read. */
 static void park_flood(struct sender *s)
 {
-    if (!s->type->one_per_key || !s->thin || !s->backlog || waiting(s) < WINDOW_EVENTS / 4 ||
+    if (!s->type->one_per_key || !s->thin || !s->backlog || waiting(s) < queue_room(s) / 4 ||
         s->n_lanes >= s->max_batch / 2)
         return;
     queue_compact(s);
@@ -391,9 +396,11 @@ uint64_t queue_oldest_event(const struct sender *s)
         s->reading ? segment_left_from(&s->reading->events, s->reading_n) : NULL;
     if (unread)
         oldest = unread->seq;
-    for (size_t i = 0; i < s->n_window; i++)
-        if (s->window[i].bytes && s->window[i].seq < oldest)
-            oldest = s->window[i].seq;
+    size_t first = 0; /* it is in order */
+    while (first < s->n_window && !s->window[first].bytes)
+        first++;
+    if (first < s->n_window && s->window[first].seq < oldest)
+        oldest = s->window[first].seq;
     for (size_t i = 0; i < s->n_lanes; i++)
         if (s->lanes[i].n > 0 && s->lanes[i].seqs[s->lanes[i].at] < oldest)
             oldest = s->lanes[i].seqs[s->lanes[i].at];
@@ -420,6 +427,7 @@ void queue_release(struct sender *s)
     }
     for (size_t i = 0; i < s->n_out; i++)
         free(s->out[i].dead);
+    free(s->window);
     free(s->lanes);
     free(s->out);
     segments_release(s);

@@ -8,7 +8,6 @@
 #include "base/log.h"
 #include "event/sender.h"
 
-#define REMOVE_ROWS  1000
 #define REMOVE_BYTES (KV_TXN_BYTES / 2)
 
 static void put_cursor(struct kv_txn *t, uint32_t number, uint64_t seq)
@@ -147,7 +146,8 @@ static size_t fitting(const struct sender *s, size_t *bytes)
 {
     size_t n = 0;
     *bytes = 0;
-    for (const struct segment *before = NULL; n < s->n_out && n < REMOVE_ROWS; before = s->out[n++].segment) {
+    for (const struct segment *before = NULL; n < s->n_out && n < REMOVE_EVENTS;
+         before = s->out[n++].segment) {
         size_t more = bytes_of(&s->out[n], before);
         if (n > 0 && *bytes + more > REMOVE_BYTES)
             break;

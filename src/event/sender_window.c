@@ -15,9 +15,8 @@
 
 void window_init(struct sender *s)
 {
-    size_t n = s->type->max_batch;
+    size_t n = s->max_batch;
     BUG_ON(!s->type->one_per_key || !s->type->poll || !s->type->wake);
-    BUG_ON(2 * n > WINDOW_EVENTS);
     s->places = arena_zalloc(&s->arena, n * sizeof(*s->places));
     s->hashes = arena_zalloc(&s->arena, n * sizeof(*s->hashes));
     s->vacant = arena_zalloc(&s->arena, n * sizeof(*s->vacant));
@@ -53,7 +52,7 @@ static void hand_over(struct sender *s, size_t n, int64_t now_ms)
 #endif
     crash_point(CRASH_EVENT_BEFORE_SEND);
     for (size_t i = 0; i < n; i++) {
-        unsigned at = s->vacant[s->type->max_batch - s->n_used - 1];
+        unsigned at = s->vacant[s->max_batch - s->n_used - 1];
         struct place *p = &s->places[at];
         struct queued *q = s->batch[i].event;
         *p = (struct place){.used = true, .seq = q->seq};
@@ -110,7 +109,7 @@ static size_t take_ended(struct sender *s, struct err *e)
         p->used = false;
         s->keys_out[key_slot(s->hashes[at])]--;
         s->n_used--;
-        s->vacant[s->type->max_batch - s->n_used - 1] = at;
+        s->vacant[s->max_batch - s->n_used - 1] = at;
     }
     s->n_ended = 0;
     return n;
@@ -118,7 +117,7 @@ static size_t take_ended(struct sender *s, struct err *e)
 
 static void compact(struct sender *s)
 {
-    if (s->holes >= HOLES_MAX || 2 * s->holes >= s->n_window || s->send_failed || s->broken)
+    if (s->holes >= queue_room(s) / HOLES_SHARE || 2 * s->holes >= s->n_window || s->send_failed || s->broken)
         queue_compact(s);
 }
 

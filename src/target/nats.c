@@ -128,6 +128,7 @@ const struct target_type target_nats = {
     .aliases = aliases,
     .conf_size = sizeof(struct nats_conf),
     .max_batch = NATS_MAX_BATCH,
+    .places = nats_places,
     .one_per_key = true,
     .check = nats_check,
     .open = nats_open,

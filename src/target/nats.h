@@ -21,9 +21,13 @@ struct nats_conf {
 
 extern const struct target_type target_nats;
 
-#define NATS_MAX_BATCH 1000
+#define NATS_MAX_BATCH 4096 /* out at once: with NATS Streaming, whose acks come late and one by one */
+#define NATS_BATCH     1000 /* in every other mode */
 #define NATS_EVENT_MAX (8u << 20)
 #define NATS_LINE_MAX  (64u << 10) /* of what a server says; and of what it sends along */
+
+/* How many events may be out with these settings (struct nats_conf). */
+unsigned nats_places(const void *conf);
 
 /* The port is 4222 where none is named. False and err. */
 bool nats_parse_address(struct str text, struct target_address *out, struct err *e);

@@ -45,6 +45,23 @@ bool nats_check(const void *arg, struct err *e)
     return check_modes(c, e);
 }
 
+/* How many acks may be awaited. The library's default is 16,384. */
+static unsigned max_acks(const struct nats_conf *c)
+{
+    int64_t most = c->streaming_max_pub_acks_in_flight;
+    if (!c->streaming)
+        return NATS_BATCH;
+    if (!c->streaming_async)
+        return 1;
+    return most > 0 && most < NATS_MAX_BATCH ? (unsigned)most : NATS_MAX_BATCH;
+}
+
+unsigned nats_places(const void *conf)
+{
+    unsigned acks = max_acks(conf);
+    return acks > NATS_BATCH ? acks : NATS_BATCH;
+}
+
 void *nats_open(const void *conf, const char *id, struct err *e)
 {
     const struct nats_conf *c = conf;
@@ -52,10 +69,7 @@ void *nats_open(const void *conf, const char *id, struct err *e)
     n->conf = c;
     n->id = x_strdup(id);
     n->mode = c->jetstream ? NATS_JETSTREAM : c->streaming ? NATS_STREAMING : NATS_CORE;
-    n->max_out = c->streaming && !c->streaming_async ? 1 : NATS_MAX_BATCH;
-    if (c->streaming_async && c->streaming_max_pub_acks_in_flight > 0 &&
-        c->streaming_max_pub_acks_in_flight < NATS_MAX_BATCH)
-        n->max_out = (unsigned)c->streaming_max_pub_acks_in_flight;
+    n->max_out = max_acks(c);
     stream_init(&n->stream, NATS_AHEAD + 2 * NATS_EVENT_MAX, 2 * NATS_LINE_MAX);
     buf_init(&n->body, NATS_EVENT_MAX);
     buf_init(&n->packet, NATS_EVENT_MAX + 4096);

@@ -119,7 +119,8 @@ struct bench {
     struct target_common conf;
     struct fake fake;
     const struct target_type *type;
-    unsigned put; /* events queued so far: the number in each record */
+    unsigned places; /* as its settings say; 0: the type's max_batch */
+    unsigned put;    /* events queued so far: the number in each record */
     int64_t dead_limit;
 };
 
@@ -128,6 +129,7 @@ static inline void bench_start(struct bench *b)
 {
     struct err e = {0};
     b->s = sender_new(&b->delivery, b->kv, b->type, STR("t"), 1);
+    sender_set_batch(b->s, b->places ? b->places : b->type->max_batch);
     b->s->conf = &b->conf;
     b->s->self = &b->fake;
     b->s->dead_limit = b->dead_limit ? b->dead_limit : 1000;

@@ -260,12 +260,41 @@ static void test_check(void **state)
     assert_false(target_nats.check(&c, &e));
 }
 
+/* Acks of NATS Streaming are awaited as the settings say; every other mode has its own number of places. */
+static void test_places(void **state)
+{
+    (void)state;
+    static const struct {
+        bool jetstream, streaming, async;
+        int64_t acks;
+        unsigned places;
+    } cases[] = {
+        {false, false, false, 0, NATS_BATCH},
+        {true, false, false, 0, NATS_BATCH},
+        {false, true, false, 0, NATS_BATCH}, /* one ack at a time; the others are at hand */
+        {false, true, false, 3000, NATS_BATCH},
+        {false, true, true, 0, NATS_MAX_BATCH},
+        {false, true, true, 1, NATS_BATCH},
+        {false, true, true, 3000, 3000},
+        {false, true, true, NATS_MAX_BATCH + 1, NATS_MAX_BATCH},
+        {false, true, true, INT64_MAX, NATS_MAX_BATCH},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        const struct nats_conf c = {.jetstream = cases[i].jetstream,
+                                    .streaming = cases[i].streaming,
+                                    .streaming_async = cases[i].async,
+                                    .streaming_max_pub_acks_in_flight = cases[i].acks};
+        if (nats_places(&c) != cases[i].places)
+            fail_msg("case %zu: %u places", i, nats_places(&c));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_addresses), cmocka_unit_test(test_subjects), cmocka_unit_test(test_ids),
         cmocka_unit_test(test_ops),       cmocka_unit_test(test_acks),     cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_check),
+        cmocka_unit_test(test_check),     cmocka_unit_test(test_places),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -224,7 +224,9 @@ static void test_failed_keys_and_others(void **state)
 static void test_fewer_places(void **state)
 {
     struct bench *b = *state;
-    b->s->max_batch = 2;
+    bench_stop(b);
+    b->places = 2;
+    bench_start(b);
     for (unsigned i = 0; i < 6; i++)
         put(b, i);
     for (unsigned i = 0; i < 6; i++) {
@@ -332,6 +334,59 @@ static void test_a_slow_removal(void **state)
     assert_true(the_window->n_begun > PLACES);
 }
 
+/* A kind with more places than a removal has events, which answers a few at a time, first come, first served. */
+enum { MANY = 4096, FEW = 128 };
+static unsigned line[MANY], line_at, n_line, most_out;
+static void many_begin(void *self, unsigned place, const struct event_ref *ev, int64_t deadline_ms)
+{
+    (void)self;
+    (void)ev;
+    (void)deadline_ms;
+    assert_true(place < MANY && n_line < MANY);
+    line[(line_at + n_line++) % MANY] = place;
+    most_out = n_line > most_out ? n_line : most_out;
+}
+
+static size_t many_poll(void *self, struct send_done *done, int64_t until_ms)
+{
+    (void)self;
+    (void)until_ms;
+    size_t n = 0;
+    for (; n < FEW && n_line > 0; n++, n_line--) {
+        done[n] = (struct send_done){line[line_at], SEND_OK, 0};
+        line_at = (line_at + 1) % MANY;
+    }
+    return n;
+}
+
+/* all places are used, as many events again are at hand, and what is resolved does not wait for as many to be removed */
+static void test_many_places(void **state)
+{
+    struct bench *b = *state;
+    enum { EVENTS = 3 * MANY };
+    struct target_type type = window_type;
+    type.max_batch = MANY;
+    type.begin = many_begin;
+    type.poll = many_poll;
+    bench_stop(b);
+    b->type = &type;
+    bench_start(b);
+    for (unsigned i = 0; i < EVENTS; i++)
+        put(b, i);
+    size_t most = 0, most_resolved = 0;
+    for (unsigned i = 0; i < 4 * EVENTS / FEW && queued(b) > 0; i++) {
+        step(b);
+        assert_true(b->s->n_window <= 2 * MANY);
+        most = b->s->n_window > most ? b->s->n_window : most;
+        most_resolved = b->s->n_out > most_resolved ? b->s->n_out : most_resolved;
+    }
+    assert_int_equal(queued(b), 0);
+    assert_int_equal(most_out, MANY);
+    assert_int_equal(most, 2 * MANY);
+    assert_true(most_resolved < REMOVE_EVENTS + FEW);
+    bench_stop(b); /* before its type goes */
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -345,6 +400,7 @@ int main(void)
         CASE(test_a_failure_without_a_lane),
         CASE(test_a_long_backlog),
         CASE(test_a_slow_removal),
+        CASE(test_many_places),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
