@@ -16,7 +16,7 @@ struct nsq_conf {
 
 extern const struct target_type target_nsq;
 
-#define NSQ_MAX_BATCH    512
+#define NSQ_MAX_BATCH    1000
 #define NSQ_EVENT_MAX    (4u << 20) /* bytes of one record; nsqd takes 1 MiB unless it is told otherwise */
 #define NSQ_FRAME_MAX    (64u << 10)
 #define NSQ_HEARTBEAT_MS 10000 /* how often nsqd is to show that it is there */

@@ -1,134 +1,177 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * NSQ's batches. nsqd takes the events of one command (MPUB) and says one OK to all of them; an error is about all of them,
- * too, and ends the connection. Where it says that one of them is too large, that one is refused, and the others are sent
- * again without it. */
-#include <stdio.h>
+ * NSQ's events: handed over one by one, published by the hundred. All of it is on the sender's thread. */
+#include <poll.h>
+#include <unistd.h>
 
+#include "base/clock.h"
 #include "target/nsq_impl.h"
 
-struct sending {
-    struct nsq *n;
-    const struct event_ref *ev;
-    size_t count;
-    enum send_result *out;
-    int64_t deadline_ms;
-    char why[SEND_WHY];
-    size_t from, to; /* events of the command at hand: those between that are not refused */
-};
+#define SLICE_MS 100 /* how soon a hastened call notices */
 
-static void refuse(struct sending *s, size_t i, const char *why)
+void nsq_wake(void *arg)
 {
-    s->out[i] = SEND_REJECT;
-    if (s->ev[i].why)
-        (void)snprintf(s->ev[i].why, SEND_WHY, "%s", why);
+    struct nsq *n = arg;
+    uint64_t one = 1;
+    ssize_t done = write(n->wake_fd, &one, sizeof(one));
+    (void)done; /* it cannot be so full that it is not readable */
 }
 
-/* The next command into the connection's buffer; false when there is nothing left. */
-static bool build(struct sending *s)
+void nsq_begin(void *arg, unsigned place, const struct event_ref *ev, int64_t deadline_ms)
 {
-    struct nsq *n = s->n;
+    struct nsq *n = arg;
+    BUG_ON(place >= NSQ_MAX_BATCH || n->place[place].state != NSQ_FREE || n->n_line == NSQ_MAX_BATCH);
+    struct nsq_place *p = &n->place[place];
+    *p = (struct nsq_place){.state = NSQ_OPEN, .ev = ev, .deadline_ms = deadline_ms};
+    if (ev->record.n > NSQ_EVENT_MAX) {
+        nsq_give_outcome(n, p, SEND_REJECT, "the event is larger than 4 MiB");
+    } else if (n->phase == NSQ_DOWN) {
+        nsq_give_outcome(n, p, SEND_RETRY, n->lost);
+    } else {
+        n->look_ms = n->n_line == 0 || deadline_ms < n->look_ms ? deadline_ms : n->look_ms;
+        n->line[(n->line_at + n->n_line++) % NSQ_MAX_BATCH] = place;
+    }
+}
+
+/* --- publishing --------------------------------------------------------------------------------------------------- */
+
+/* What is written needs no room any more; all of it goes only when nothing waits, which may never be. */
+static void drop_written(struct stream *s)
+{
+    if (s->written > 0)
+        buf_consume(&s->out, s->written);
+    s->written = 0;
+}
+
+/* The next command, of what waits. */
+static void build(struct nsq *n)
+{
+    struct buf *out = &n->stream.out;
     struct nsq_publish p;
-    size_t i = s->from;
-    nsq_publish_begin(&p, &n->stream.out);
-    for (; i < s->count && (p.n == 0 || n->stream.out.len - p.body < n->chunk); i++) {
-        if (s->out[i] == SEND_REJECT)
-            continue;
-        if (s->ev[i].record.n > NSQ_EVENT_MAX) {
-            refuse(s, i, "the event is larger than 4 MiB");
-            continue;
-        }
-        size_t before = n->stream.out.len, body = before - p.body;
-        n->size[i] = nsq_publish_add(&p, &n->stream.out, &s->ev[i]);
-        BUG_ON(n->stream.out.failed);
-        if (p.n > 1 && body + 4 + n->size[i] > n->chunk) { /* the next command's */
-            n->stream.out.len = before;
+    nsq_publish_begin(&p, out);
+    for (unsigned i = n->n_out; i < n->n_line && p.n < NSQ_COMMAND_EVENTS; i++) {
+        struct nsq_place *next = nsq_in_line(n, i);
+        size_t before = out->len;
+        next->size = nsq_publish_add(&p, out, next->ev);
+        BUG_ON(out->failed);
+        if (p.n > 1 && out->len - p.body > n->chunk) { /* the next command's */
+            out->len = before;
             p.n--;
             break;
         }
     }
-    s->to = i;
-    if (p.n == 0) {
-        n->stream.out.len = p.at;
-        return false;
-    }
-    nsq_publish_end(&p, &n->stream.out, n->conf->topic);
-    return true;
+    nsq_publish_end(&p, out, n->conf->topic);
+    n->n_out += p.n;
+    n->command[n->n_commands++] = (struct nsq_command){p.n, nsq_end(n), clock_mono_ms() + NSQ_ANSWER_MS};
 }
 
-/* nsqd has refused the command for its size. False when nothing follows from that, so that it would do so for ever. */
-static bool shrink(struct sending *s, enum nsq_verdict verdict, uint64_t limit)
+/* When the first time of an event in the line is over. */
+static int64_t earliest(struct nsq *n)
 {
-    struct nsq *n = s->n;
-    bool some = false;
-    if (verdict == NSQ_BODY_LIMIT) { /* smaller by an eighth at least, whatever it says: so this ends */
-        size_t less = n->chunk - (n->chunk + 7) / 8;
-        n->chunk = limit < less ? (size_t)limit : less;
-        return n->chunk > 0;
-    }
-    for (size_t i = s->from; verdict == NSQ_EVENT_LIMIT && i < s->to; i++)
-        if (s->out[i] != SEND_REJECT && n->size[i] > limit) {
-            refuse(s, i, s->why);
-            some = true;
-        }
-    return some;
+    int64_t at = INT64_MAX;
+    for (unsigned i = 0; i < n->n_line; i++)
+        if (nsq_in_line(n, i)->deadline_ms < at)
+            at = nsq_in_line(n, i)->deadline_ms;
+    return at;
 }
 
-/* Sends the command that was built; true when the next one, or another instead, can follow. */
-static bool command(struct sending *s)
+/* What waits goes in as few commands as may be out: those that come meanwhile gather for the next one. */
+static void feed(struct nsq *n)
 {
-    struct nsq *n = s->n;
-    struct patience p = nsq_patience(n, s->deadline_ms, NSQ_ANSWER_MS);
-    struct nsq_frame answer;
-    struct err e = {0};
-    uint64_t limit;
-    if (!nsq_exchange(n, &answer, &p, &e)) {
-        (void)snprintf(s->why, sizeof(s->why), "%.*s", (int)sizeof(s->why) - 1, e.text);
-        return false;
+    if (n->phase == NSQ_AGAIN && n->n_line > 0)
+        nsq_log_in(n, earliest(n));
+    while (n->phase == NSQ_UP && n->n_commands < NSQ_COMMANDS && n->n_out < n->n_line) {
+        drop_written(&n->stream);
+        if (n->stream.out.max - n->stream.out.len < NSQ_COMMAND_ROOM)
+            return; /* answers to heartbeats that are not read */
+        build(n);
+        nsq_flush(n);
     }
-    if (answer.kind == NSQ_RESPONSE && str_eq(answer.data, STR("OK"))) {
-        for (size_t i = s->from; i < s->to; i++)
-            if (s->out[i] != SEND_REJECT)
-                s->out[i] = SEND_OK;
-        s->from = s->to;
+}
+
+/* --- outcomes ----------------------------------------------------------------------------------------------------- */
+
+static bool is_late(struct nsq *n, int64_t now)
+{
+    return (n->n_line > 0 && atomic_load(&n->hasten_ms) <= now) ||
+           (n->n_commands > 0 && n->command[0].until_ms <= now) || (nsq_logs_in(n) && n->login_ms <= now);
+}
+
+/* What might still come after it was given up would be taken for another's answer; so that ends the connection. An event
+ * that is in no command yet is but its own matter. */
+static void give_up(struct nsq *n)
+{
+    int64_t now = clock_mono_ms();
+    bool late = is_late(n, now);
+    char why[SEND_WHY];
+    if (!late && (n->n_line == 0 || now < n->look_ms))
+        return;
+    (void)snprintf(why, sizeof(why), "%.60s: no answer in time", n->address.shown);
+    for (unsigned i = 0; i < n->n_out && !late; i++)
+        late = nsq_in_line(n, i)->deadline_ms <= now;
+    if (late) {
+        nsq_lose(n, why);
+        return;
+    }
+    for (unsigned i = n->n_out; i < n->n_line; i++)
+        if (nsq_in_line(n, i)->deadline_ms <= now)
+            nsq_give_outcome(n, nsq_in_line(n, i), SEND_RETRY, why);
+    nsq_shorten_line(n);
+    n->look_ms = earliest(n);
+}
+
+/* What was cut off with the connection comes by itself, after what was confirmed: so it is clear that it is the target. */
+static size_t take_judged(struct nsq *n, struct send_done *done)
+{
+    unsigned found = 0;
+    while (found < n->n_judged && n->place[n->judged[found]].cut == n->place[n->judged[0]].cut)
+        found++;
+    for (unsigned i = 0; i < found; i++) {
+        struct nsq_place *p = &n->place[n->judged[i]];
+        done[i] = (struct send_done){n->judged[i], p->result, 0};
+        p->state = NSQ_FREE;
+    }
+    n->n_judged -= found;
+    memmove(n->judged, n->judged + found, n->n_judged * sizeof(*n->judged));
+    return found;
+}
+
+static int64_t next_due(struct nsq *n, int64_t until_ms)
+{
+    int64_t dues[] = {n->n_line > 0 ? n->look_ms : until_ms,
+                      n->n_commands > 0 ? n->command[0].until_ms : until_ms,
+                      nsq_logs_in(n) ? n->login_ms : until_ms, atomic_load(&n->hasten_ms)};
+    for (size_t i = 0; i < sizeof(dues) / sizeof(dues[0]); i++)
+        if (dues[i] < until_ms)
+            until_ms = dues[i];
+    return until_ms;
+}
+
+/* Waits for the socket, a wake or the time; false when it is over or somebody woke us. */
+static bool wait_some(struct nsq *n, int64_t until_ms)
+{
+    struct pollfd fds[] = {{.fd = n->wake_fd, .events = POLLIN},
+                           {.fd = n->stream.fd, .events = stream_events(&n->stream)}};
+    int64_t now = clock_mono_ms(), left = next_due(n, until_ms) - now;
+    uint64_t count;
+    if (now >= until_ms || atomic_load(&n->hasten_ms) <= now)
+        return false;
+    if (n->stream.ssl && SSL_pending(n->stream.ssl) > 0)
         return true;
-    }
-    if (answer.kind == NSQ_RESPONSE) {
-        (void)snprintf(s->why, sizeof(s->why), "%.60s: an answer that is none of nsqd's to a publish",
-                       n->address.shown);
-        nsq_disconnect(n);
-        return false;
-    }
-    nsq_explain(&n->names, answer.data, s->why, sizeof(s->why));
-    enum nsq_verdict verdict = nsq_judge(answer.data, &limit);
-    nsq_disconnect(n); /* nsqd does the same */
-    return shrink(s, verdict, limit);
-}
-
-static bool ready(struct sending *s)
-{
-    struct nsq *n = s->n;
-    struct err e = {0};
-    /* After a batch of which only a part went through, the core goes on without connecting again. */
-    if (n->stream.fd >= 0 ? nsq_quiet(n, &e) : nsq_reconnect(n, s->deadline_ms, &e))
+    if (poll(fds, 2, left < 0 ? 0 : (int)(left < SLICE_MS ? left : SLICE_MS)) <= 0)
         return true;
-    (void)snprintf(s->why, sizeof(s->why), "%.*s", (int)sizeof(s->why) - 1, e.text);
-    return false;
+    return !fds[0].revents || read(n->wake_fd, &count, sizeof(count)) != sizeof(count);
 }
 
-void nsq_send(void *arg, const struct event_ref *ev, size_t n, enum send_result *out, int64_t deadline_ms,
-              struct err *e)
+size_t nsq_poll(void *arg, struct send_done *done, int64_t until_ms)
 {
-    struct sending s = {.n = arg, .ev = ev, .count = n, .out = out, .deadline_ms = deadline_ms};
-    BUG_ON(n > NSQ_MAX_BATCH);
-    for (size_t i = 0; i < n; i++)
-        out[i] = SEND_RETRY;
-    while (ready(&s) && build(&s) && command(&s))
-        ;
-    for (size_t i = 0; i < n; i++) {
-        if (out[i] == SEND_RETRY && ev[i].why)
-            (void)snprintf(ev[i].why, SEND_WHY, "%s", s.why);
-        if (out[i] != SEND_OK && !e->text[0])
-            (void)err_set(e, "%s", out[i] == SEND_REJECT && ev[i].why ? ev[i].why : s.why);
+    struct nsq *n = arg;
+    for (bool going = true;; going = wait_some(n, until_ms)) {
+        nsq_pump(n);
+        feed(n);
+        give_up(n);
+        size_t found = take_judged(n, done);
+        if (found > 0 || !going)
+            return found;
     }
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * NSQ's bytes: commands out and frames in over the connection. */
+#include <stdio.h>
+
 #include "target/nsq_impl.h"
 
 /* --- frames ------------------------------------------------------------------------------------------------------- */
@@ -41,65 +43,56 @@ static bool next_frame(struct nsq *n, struct nsq_frame *frame, bool *found, stru
     return true;
 }
 
-static bool gone(struct nsq *n, struct err *e)
+/* --- bytes -------------------------------------------------------------------------------------------------------- */
+
+uint64_t nsq_end(const struct nsq *n)
 {
-    n->cut = true;
-    return stream_lost(&n->stream, n->address.shown, e);
+    return n->sent + (n->stream.out.len - n->stream.written);
 }
 
-static bool exchange(struct nsq *n, struct nsq_frame *answer, const struct patience *p, struct err *e)
+void nsq_flush(struct nsq *n)
 {
-    bool found = false;
-    for (;;) {
-        stream_flush(&n->stream);
-        bool sent = n->stream.out.len == 0;
-        stream_fill(&n->stream);
-        if (!next_frame(n, answer, &found, e))
-            return false;
-        if (found && answer->kind == NSQ_RESPONSE && !sent)
-            return err_set(e, "%s: it answers before it has the whole command", n->address.shown);
-        if (found)
-            return true;
-        if (n->stream.ended)
-            return gone(n, e);
-        if (sent)
-            meanwhile_do(&n->meanwhile);
-        if (!stream_wait(&n->stream, p))
-            return err_set(e, "%s: no answer in time", n->address.shown);
-    }
+    uint64_t end = nsq_end(n);
+    stream_flush(&n->stream);
+    n->sent = end - (n->stream.out.len - n->stream.written);
 }
 
-bool nsq_exchange(struct nsq *n, struct nsq_frame *answer, const struct patience *p, struct err *e)
+/* An nsqd that asks for a certificate hangs up when there is none. */
+static void gone(struct nsq *n)
 {
-    if (exchange(n, answer, p, e))
-        return true;
-    nsq_disconnect(n);
-    return false;
+    struct err e = {0};
+    char why[sizeof(n->lost)];
+    bool named = strcmp(n->id, "_") != 0;
+    (void)stream_lost(&n->stream, n->address.shown, &e);
+    if (nsq_logs_in(n) && n->conf->tls && !n->conf->client_cert[0])
+        (void)snprintf(
+            why, sizeof(why),
+            "%.300s (if it asks for a certificate, set MINIO_NOTIFY_NSQ_CLIENT_CERT%s%.60s and _KEY)", e.text,
+            named ? "_" : "", named ? n->id : "");
+    else
+        (void)snprintf(why, sizeof(why), "%.300s", e.text);
+    nsq_lose(n, why);
 }
 
-static bool quiet(struct nsq *n, struct err *e)
+void nsq_pump(struct nsq *n)
 {
     struct nsq_frame frame;
-    bool found;
+    struct err e = {0};
+    bool found = true;
+    if (n->stream.fd < 0)
+        return;
+    nsq_flush(n);
     stream_fill(&n->stream);
-    if (!next_frame(n, &frame, &found, e))
-        return false;
-    if (found && frame.kind == NSQ_ERROR) {
-        nsq_explain(&n->names, frame.data, e->text, sizeof(e->text));
-        return false;
+    while (found) {
+        if (!next_frame(n, &frame, &found, &e)) {
+            nsq_lose(n, e.text);
+            return;
+        }
+        if (found && !(nsq_logs_in(n) ? nsq_login_answer(n, &frame) : nsq_answer(n, &frame)))
+            return;
     }
-    if (found)
-        return err_set(e, "%s: it sends what nobody asked for", n->address.shown);
     if (n->stream.ended)
-        return gone(n, e);
-    stream_flush(&n->stream); /* what does not go now goes with the next command */
-    return true;
-}
-
-bool nsq_quiet(struct nsq *n, struct err *e)
-{
-    if (quiet(n, e))
-        return true;
-    nsq_disconnect(n);
-    return false;
+        gone(n);
+    else
+        nsq_flush(n); /* what does not go now goes with the next command */
 }

@@ -11,7 +11,8 @@
  * A kind has one of two forms. In the batch form `send` takes events and returns with all of their outcomes; so the slowest
  * answer holds up the rest. In the window form `begin` hands over one event, and `poll` says what has been answered since:
  * the core feeds the places that become free, whatever the others still wait for. That is the form for receivers that
- * answer event by event (HTTP replies, publisher confirms, delivery reports, acks). */
+ * answer event by event (HTTP replies, publisher confirms, delivery reports, acks), and for those that have the next command
+ * while the answer to one is on its way. */
 #ifndef BELFRY_TARGET_TARGET_H
 #define BELFRY_TARGET_TARGET_H
 

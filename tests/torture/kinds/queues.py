@@ -268,7 +268,7 @@ def nsq_error(text):
 
 class NsqKind(Kind):
     name = target = broker_name = "nsq"
-    window = at_kill = 512
+    window = at_kill = 1000
     forgets = True
 
     def later(self):
