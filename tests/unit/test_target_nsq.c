@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What is nsq's own: frames, commands, what errors mean, its login. (The contract: test_target.c; against a real nsqd:
- * tests/integration/test_nsq.py.) */
+ * What is nsq's own: frames, commands, what errors mean, its login. (Events on their way: test_target_nsq_window.c; the
+ * contract: test_target.c; against a real nsqd: tests/integration/test_nsq.py.) */
 #include "unit.h"
 
 #include <signal.h>
