@@ -238,7 +238,7 @@ static bool take_row(struct sender *s, struct kv_scan *scan, uint64_t seq, struc
 /* Much was at hand and yet the batch was not full: one key floods the window. It waits in a lane, so that others can be read. */
 static void park_flood(struct sender *s)
 {
-    if (!s->type->one_per_key || !s->thin || !s->backlog || waiting(s) < queue_room(s) / 4 ||
+    if (!s->type->one_per_key || !s->thin || !s->backlog || waiting(s) < WINDOW_EVENTS / 4 ||
         s->n_lanes >= s->max_batch / 2)
         return;
     queue_compact(s);

@@ -11,7 +11,7 @@
 #include "target/stream.h"
 
 #define NATS_CONNECT_MS 5000
-#define NATS_ANSWER_MS  15000       /* for a PONG; for an ack */
+#define NATS_ANSWER_MS  15000 /* for a PONG; for an ack; NATS Streaming: for any of those that are awaited */
 #define NATS_AHEAD      (1u << 20)  /* so many bytes wait to be written before more is published */
 #define NATS_PIECE      (64u << 10) /* so many, and they are written while more are published */
 #define NATS_GATHER     128         /* outcomes that are worth waiting a moment for */
@@ -53,7 +53,8 @@ struct nats {
     struct target_address address;
     struct nats_names names;
     enum nats_mode mode;
-    unsigned max_out; /* acks that may be awaited */
+    unsigned
+        max_out; /* acks that may be awaited: as the settings say, half of it after each time that one came too late */
     struct dialer dialer;
     struct stream stream;
     int wake_fd;
@@ -74,6 +75,7 @@ struct nats {
     struct buf body, packet, id_text;
     uint64_t serial, published; /* the newest event; the newest that was published */
     uint64_t asked;             /* the newest before the last PING */
+    int64_t acked_ms;           /* NATS Streaming: the last ack, or since when any is awaited */
     unsigned n_open, n_out;     /* events without an outcome; those of them that are published */
     size_t written_to;          /* bytes that were there at the last try to write */
     struct nats_place place[NATS_MAX_BATCH];
@@ -86,6 +88,8 @@ struct nats {
 
 /* --- nats_open.c: instance, settings, connect */
 bool nats_check(const void *conf, struct err *e);
+/* How many acks may be awaited with these settings. */
+unsigned nats_max_acks(const struct nats_conf *c);
 void *nats_open(const void *conf, const char *id, struct err *e);
 bool nats_connect(void *self, int64_t deadline_ms, struct err *e);
 bool nats_idle(void *self, int64_t deadline_ms, struct err *e);

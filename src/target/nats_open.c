@@ -45,8 +45,8 @@ bool nats_check(const void *arg, struct err *e)
     return check_modes(c, e);
 }
 
-/* How many acks may be awaited. The library's default is 16,384. */
-static unsigned max_acks(const struct nats_conf *c)
+/* The library's default is 16,384. */
+unsigned nats_max_acks(const struct nats_conf *c)
 {
     int64_t most = c->streaming_max_pub_acks_in_flight;
     if (!c->streaming)
@@ -58,7 +58,7 @@ static unsigned max_acks(const struct nats_conf *c)
 
 unsigned nats_places(const void *conf)
 {
-    unsigned acks = max_acks(conf);
+    unsigned acks = nats_max_acks(conf);
     return acks > NATS_BATCH ? acks : NATS_BATCH;
 }
 
@@ -69,7 +69,7 @@ void *nats_open(const void *conf, const char *id, struct err *e)
     n->conf = c;
     n->id = x_strdup(id);
     n->mode = c->jetstream ? NATS_JETSTREAM : c->streaming ? NATS_STREAMING : NATS_CORE;
-    n->max_out = max_acks(c);
+    n->max_out = nats_max_acks(c);
     stream_init(&n->stream, NATS_AHEAD + 2 * NATS_EVENT_MAX, 2 * NATS_LINE_MAX);
     buf_init(&n->body, NATS_EVENT_MAX);
     buf_init(&n->packet, NATS_EVENT_MAX + 4096);
@@ -272,6 +272,7 @@ bool nats_connect(void *arg, int64_t deadline_ms, struct err *e)
     nats_disconnect(n);
     n->greeted = n->stan_pinged = n->forgotten = false;
     n->asked = n->published = n->serial;
+    n->max_out = nats_max_acks(n->conf);
     if (!files_ok(n, e) || !stream_dial(&n->stream, &n->dialer, &n->address, &p, e))
         return false;
     n->phase = NATS_GREETING;

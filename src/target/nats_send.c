@@ -91,6 +91,8 @@ static void publish(struct nats *n, struct nats_place *p)
         refuse(n, p, size);
         return;
     }
+    if (n->n_out == 0)
+        n->acked_ms = clock_mono_ms();
     p->state = NATS_OUT;
     n->n_out++;
     n->published = p->serial;
@@ -114,7 +116,8 @@ void nats_begin(void *arg, unsigned place, const struct event_ref *ev, int64_t d
     struct nats *n = arg;
     BUG_ON(place >= NATS_MAX_BATCH || n->place[place].state != NATS_FREE || n->n_line == NATS_MAX_BATCH);
     struct nats_place *p = &n->place[place];
-    int64_t until = clock_mono_ms() + NATS_ANSWER_MS;
+    /* NATS Streaming's acks come late when many are awaited, which is no fault: that they come at all is looked at. */
+    int64_t until = n->mode == NATS_STREAMING ? deadline_ms : clock_mono_ms() + NATS_ANSWER_MS;
     *p = (struct nats_place){.state = NATS_QUEUED,
                              .ev = ev,
                              .deadline_ms = until < deadline_ms ? until : deadline_ms,
@@ -143,11 +146,18 @@ static void shorten_line(struct nats *n)
     n->n_line = kept;
 }
 
-/* An answer to a PING that does not come ends the session; an ack that does not come is the event's own matter. */
+/* When NATS Streaming counts as silent: none of the acks that are awaited has come. */
+static int64_t silent_ms(const struct nats *n)
+{
+    return n->mode == NATS_STREAMING && n->n_out > 0 ? n->acked_ms + NATS_ANSWER_MS : INT64_MAX;
+}
+
+/* An answer to a PING that does not come ends the session; an ack that does not come is the event's own matter. With NATS
+ * Streaming it says, too, that more are awaited than come in time, all of which would be published again for ever. */
 static void give_up(struct nats *n)
 {
     int64_t now = clock_mono_ms();
-    bool all = atomic_load(&n->hasten_ms) <= now;
+    bool hastened = atomic_load(&n->hasten_ms) <= now, all = hastened || silent_ms(n) <= now, fewer = false;
     char late[SEND_WHY];
     if (n->n_pings > 0 && now - n->pings[0].at_ms >= NATS_ANSWER_MS)
         nats_lose(n, STR("no answer in time"));
@@ -160,11 +170,15 @@ static void give_up(struct nats *n)
         struct nats_place *p = &n->place[i];
         if (p->state != NATS_OUT && p->state != NATS_QUEUED)
             continue;
-        if (all || now >= p->deadline_ms)
-            nats_give_outcome(n, p, SEND_RETRY, late);
-        else if (p->deadline_ms < n->look_ms)
-            n->look_ms = p->deadline_ms;
+        if (!all && now < p->deadline_ms) {
+            n->look_ms = p->deadline_ms < n->look_ms ? p->deadline_ms : n->look_ms;
+            continue;
+        }
+        fewer |= n->mode == NATS_STREAMING && p->state == NATS_OUT && !hastened;
+        nats_give_outcome(n, p, SEND_RETRY, late);
     }
+    if (fewer && n->max_out > 1)
+        n->max_out /= 2;
     shorten_line(n);
 }
 
@@ -182,7 +196,7 @@ static size_t take_judged(struct nats *n, struct send_done *done)
 
 static int64_t next_due(struct nats *n, int64_t until_ms)
 {
-    int64_t dues[] = {n->n_open > 0 ? n->look_ms : until_ms, atomic_load(&n->hasten_ms),
+    int64_t dues[] = {n->n_open > 0 ? n->look_ms : until_ms, atomic_load(&n->hasten_ms), silent_ms(n),
                       n->n_pings > 0 ? n->pings[0].at_ms + NATS_ANSWER_MS : until_ms,
                       n->conf->ping_interval > 0 ? n->pinged_ms + n->conf->ping_interval : until_ms};
     for (size_t i = 0; i < sizeof(dues) / sizeof(dues[0]); i++)

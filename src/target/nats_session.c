@@ -82,6 +82,7 @@ static bool acked(struct nats *n, const struct nats_op *op)
     if (!stan_read_ack(op->body, &name, &error))
         return odd(n, STR("it does not answer as NATS Streaming does"));
     struct nats_place *p = find(n, name);
+    n->acked_ms = clock_mono_ms();
     if (error.n > 0)
         nats_explain(&n->names, error, why, sizeof(why));
     if (p)

@@ -77,6 +77,10 @@ struct nsq {
     unsigned n_commands;
     unsigned judged[NSQ_MAX_BATCH]; /* in the order of their outcomes */
     unsigned n_judged;
+    /* Places whose event was refused: told with the next outcome of those that were sent with it. Alone they would look as if
+     * nsqd took nothing. */
+    unsigned refused[NSQ_MAX_BATCH];
+    unsigned n_refused;
     int64_t look_ms; /* no event's time is over before */
 };
 
@@ -106,6 +110,8 @@ uint64_t nsq_end(const struct nsq *n);
 /* --- nsq_session.c: the events that are out */
 /* The i-th of the line. */
 struct nsq_place *nsq_in_line(struct nsq *n, unsigned i);
+/* Gives their outcome to those that were refused. */
+void nsq_tell_refused(struct nsq *n);
 void nsq_give_outcome(struct nsq *n, struct nsq_place *p, enum send_result r, const char *why);
 /* Those with an outcome leave the line, where they are in no command. */
 void nsq_shorten_line(struct nsq *n);

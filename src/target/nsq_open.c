@@ -52,7 +52,7 @@ void nsq_disconnect(void *arg)
     struct nsq *n = arg;
     nsq_hang_up(n, NSQ_DOWN);
     (void)snprintf(n->lost, sizeof(n->lost), "not connected");
-    n->n_line = n->n_judged = 0;
+    n->n_line = n->n_judged = n->n_refused = 0;
     for (size_t i = 0; i < NSQ_MAX_BATCH; i++)
         n->place[i].state = NSQ_FREE;
 }

@@ -65,10 +65,13 @@ static void build(struct nsq *n)
     n->command[n->n_commands++] = (struct nsq_command){p.n, nsq_end(n), clock_mono_ms() + NSQ_ANSWER_MS};
 }
 
-/* When the first time of an event in the line is over. */
+/* When the first time of an event in the line is over, or of one that was refused and is not told. */
 static int64_t earliest(struct nsq *n)
 {
     int64_t at = INT64_MAX;
+    for (unsigned i = 0; i < n->n_refused; i++)
+        if (n->place[n->refused[i]].deadline_ms < at)
+            at = n->place[n->refused[i]].deadline_ms;
     for (unsigned i = 0; i < n->n_line; i++)
         if (nsq_in_line(n, i)->deadline_ms < at)
             at = nsq_in_line(n, i)->deadline_ms;
@@ -118,6 +121,10 @@ static void give_up(struct nsq *n)
             nsq_give_outcome(n, nsq_in_line(n, i), SEND_RETRY, why);
     nsq_shorten_line(n);
     n->look_ms = earliest(n);
+    if (n->look_ms <= now) { /* of those in the line, none is */
+        nsq_tell_refused(n);
+        n->look_ms = earliest(n);
+    }
 }
 
 /* What was cut off with the connection comes by itself, after what was confirmed: so it is clear that it is the target. */
@@ -168,8 +175,10 @@ size_t nsq_poll(void *arg, struct send_done *done, int64_t until_ms)
     struct nsq *n = arg;
     for (bool going = true;; going = wait_some(n, until_ms)) {
         nsq_pump(n);
+        give_up(n); /* before it is published */
         feed(n);
-        give_up(n);
+        if (n->n_line == 0)
+            nsq_tell_refused(n);
         size_t found = take_judged(n, done);
         if (found > 0 || !going)
             return found;

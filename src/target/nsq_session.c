@@ -6,6 +6,7 @@
  * sent again without it. */
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "target/nsq_impl.h"
 
 struct nsq_place *nsq_in_line(struct nsq *n, unsigned i)
@@ -21,6 +22,23 @@ void nsq_give_outcome(struct nsq *n, struct nsq_place *p, enum send_result r, co
     n->judged[n->n_judged++] = (unsigned)(p - n->place);
     if (r != SEND_OK && p->ev->why)
         (void)snprintf(p->ev->why, SEND_WHY, "%.*s", SEND_WHY - 1, why);
+}
+
+void nsq_tell_refused(struct nsq *n)
+{
+    for (unsigned i = 0; i < n->n_refused; i++)
+        n->judged[n->n_judged++] = n->refused[i];
+    n->n_refused = 0;
+}
+
+static void refuse(struct nsq *n, struct nsq_place *p, const char *why)
+{
+    p->state = NSQ_JUDGED;
+    p->result = SEND_REJECT;
+    p->cut = false;
+    n->refused[n->n_refused++] = (unsigned)(p - n->place);
+    if (p->ev->why)
+        (void)snprintf(p->ev->why, SEND_WHY, "%s", why);
 }
 
 void nsq_shorten_line(struct nsq *n)
@@ -47,6 +65,7 @@ void nsq_lose(struct nsq *n, const char *why)
 {
     (void)snprintf(n->lost, sizeof(n->lost), "%s", why);
     nsq_hang_up(n, NSQ_DOWN);
+    nsq_tell_refused(n);
     for (unsigned i = 0; i < n->n_line; i++)
         nsq_give_outcome(n, nsq_in_line(n, i), SEND_RETRY, n->lost);
     n->n_line = 0;
@@ -66,6 +85,7 @@ static bool odd(struct nsq *n, const char *what)
 static void taken(struct nsq *n)
 {
     unsigned events = n->command[0].n;
+    nsq_tell_refused(n);
     for (unsigned i = 0; i < events; i++)
         nsq_give_outcome(n, nsq_in_line(n, i), SEND_OK, NULL);
     n->line_at = (n->line_at + events) % NSQ_MAX_BATCH;
@@ -73,6 +93,8 @@ static void taken(struct nsq *n)
     n->n_out -= events;
     n->n_commands--;
     memmove(n->command, n->command + 1, n->n_commands * sizeof(*n->command));
+    if (n->n_commands > 0) /* nsqd comes to it only now */
+        n->command[0].until_ms = clock_mono_ms() + NSQ_ANSWER_MS;
 }
 
 /* nsqd has refused the first command for its size. False when nothing follows from that, so that it would do so for ever. */
@@ -88,7 +110,7 @@ static bool shrink(struct nsq *n, enum nsq_verdict verdict, uint64_t limit, cons
         struct nsq_place *p = nsq_in_line(n, i);
         if (p->size <= limit)
             continue;
-        nsq_give_outcome(n, p, SEND_REJECT, why);
+        refuse(n, p, why);
         some = true;
     }
     return some;

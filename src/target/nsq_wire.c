@@ -54,6 +54,8 @@ void nsq_flush(struct nsq *n)
 {
     uint64_t end = nsq_end(n);
     stream_flush(&n->stream);
+    if (n->stream.failed) /* how much of it went is not known */
+        return;
     n->sent = end - (n->stream.out.len - n->stream.written);
 }
 

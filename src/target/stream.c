@@ -30,7 +30,7 @@ void stream_close(struct stream *s)
         (void)close(s->fd);
     s->ssl = NULL;
     s->fd = -1;
-    s->ended = false;
+    s->ended = s->failed = false;
     s->written = 0;
     buf_reset(&s->out);
     buf_reset(&s->in);
@@ -88,6 +88,7 @@ void stream_flush(struct stream *s)
         ssize_t n = s->fd < 0 ? -1 : move(s, true, s->out.p + s->written, s->out.len - s->written);
         if (n == 0)
             return;
+        s->failed = s->failed || n < 0;
         s->written = n < 0 ? s->out.len : s->written + (size_t)n;
         s->sent_ms = clock_mono_ms();
     }

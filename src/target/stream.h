@@ -10,9 +10,10 @@
 #include "target/secure.h"
 
 struct stream {
-    int fd;     /* -1: not connected */
-    SSL *ssl;   /* of fd; NULL: in the clear */
-    bool ended; /* nothing more will come; `in` may still hold what came before */
+    int fd;      /* -1: not connected */
+    SSL *ssl;    /* of fd; NULL: in the clear */
+    bool ended;  /* nothing more will come; `in` may still hold what came before */
+    bool failed; /* not all went that should have: what waited is forgotten */
     bool
         quick_ack; /* to be set by the owner: for peers that hold back an answer until the one before was acknowledged */
     int64_t heard_ms, sent_ms; /* steady: bytes last came, went */

@@ -104,7 +104,8 @@ struct target_type {
     void (*begin)(void *self, unsigned place, const struct event_ref *ev, int64_t deadline_ms);
     /* Goes on with what is under way. Returns as soon as there are outcomes, at until_ms, or after wake; done has room for
      * max_batch of them, each place is free again by that. Returns their number. disconnect while events are out: none
-     * of them gets an outcome any more (the caller counts them as RETRY). */
+     * of them gets an outcome any more (the caller counts them as RETRY). A connection that has to be made again between two
+     * commands may take longer, as in connect. */
     size_t (*poll)(void *self, struct send_done *done, int64_t until_ms);
     /* Any thread, until close: the poll at hand, or else the next one, returns soon. */
     void (*wake)(void *self);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The receiver that speaks NATS' protocol, core and what a JetStream server answers to a publish: it behaves as the key of
- * an event in the message asks. */
+ * The receiver that speaks NATS' protocol, core and what a JetStream server, or one of NATS Streaming, answers to a publish: it
+ * behaves as the key of an event in the message asks. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,6 +93,23 @@ static bool acknowledge(struct visit *v, const char *q)
     return true;
 }
 
+/* NATS Streaming: a session for who asks, and an ack, by the name in its second field, for an event that is to be stored. */
+static bool stream(struct visit *v, const char *q)
+{
+    char reply[128], text[512];
+    const char *body = strstr(q, "\r\n") + 2, *guid = body + 2 + body[1] + 1;
+    if (sscanf(q, "PUB %*s %127s", reply) != 1)
+        return true;
+    if (starts(q, "PUB _STAN.discover."))
+        return receiver_say(v->fd,
+                            (snprintf(text, sizeof(text), "MSG %s 1 11\r\n\n\t_STAN.pub\r\n", reply), text));
+    if (!strstr(q, "b/ok"))
+        return true;
+    (void)snprintf(text, sizeof(text), "MSG %s 1 %d\r\n\n%c%.*s\r\n", reply, *guid + 2, *guid, *guid,
+                   guid + 1);
+    return receiver_say(v->fd, text);
+}
+
 static bool answer(struct visit *v, const char *q)
 {
     if (starts(q, "PING"))
@@ -101,6 +118,8 @@ static bool answer(struct visit *v, const char *q)
         return receiver_say(v->fd, "-ERR 'Authorization Violation'\r\n"), false;
     if (!starts(q, "PUB ") && !starts(q, "HPUB "))
         return true;
+    if (starts(q, "PUB _STAN."))
+        return stream(v, q);
     if (strstr(q, "b/hang"))
         return receiver_hang(v), false;
     if (strstr(q, "b/slow"))

@@ -122,6 +122,7 @@ struct bench {
     unsigned places; /* as its settings say; 0: the type's max_batch */
     unsigned put;    /* events queued so far: the number in each record */
     int64_t dead_limit;
+    int padding; /* bytes that each record is longer */
 };
 
 /* The sender of a process that starts now. */
@@ -183,9 +184,11 @@ static inline bool put_txn(struct kv_txn *t, void *ctx)
 {
     struct putting *p = ctx;
     struct target_set set = {.n = 1, .number = {1}};
-    char key[16], record[64];
+    static char record[16384];
+    char key[16];
     (void)snprintf(key, sizeof(key), "k%u", p->key);
-    int n = snprintf(record, sizeof(record), "{\"n\":%u,\"s\":\"0000000000000000\"}", p->number);
+    int n = snprintf(record, sizeof(record), "{\"n\":%u,%*s\"s\":\"0000000000000000\"}", p->number,
+                     p->b->padding, "");
     struct outbox_event ev = {.name = EVENT_CREATED_PUT,
                               .bucket = STR("b"),
                               .key = str_c(key),

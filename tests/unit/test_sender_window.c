@@ -387,6 +387,40 @@ static void test_many_places(void **state)
     bench_stop(b); /* before its type goes */
 }
 
+/* a key that floods the window is parked, also where its bytes fill the window before its events do */
+static unsigned n_others, n_flood;
+static void count_begin(void *self, unsigned place, const struct event_ref *ev, int64_t deadline_ms)
+{
+    many_begin(self, place, ev, deadline_ms);
+    if (number_in(ev->key, STR("k")) == 0)
+        n_flood++;
+    else
+        n_others++;
+}
+
+static void test_flood_of_large_events(void **state)
+{
+    struct bench *b = *state;
+    struct target_type type = window_type;
+    type.max_batch = MANY;
+    type.begin = count_begin;
+    type.poll = many_poll;
+    line_at = n_line = n_others = n_flood = 0;
+    bench_stop(b);
+    b->type = &type;
+    bench_start(b);
+    b->padding = 5000;
+    for (unsigned i = 0; i < 3000; i++)
+        put(b, 0);
+    for (unsigned i = 1; i <= 60; i++)
+        put(b, i);
+    for (unsigned i = 0; i < 6000 && n_others < 60; i++)
+        step(b);
+    assert_int_equal(n_others, 60);
+    assert_true(n_flood < 100);
+    bench_stop(b); /* before its type goes */
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -401,6 +435,7 @@ int main(void)
         CASE(test_a_long_backlog),
         CASE(test_a_slow_removal),
         CASE(test_many_places),
+        CASE(test_flood_of_large_events),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

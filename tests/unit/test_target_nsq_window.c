@@ -259,6 +259,25 @@ static void test_early_answer(void **state)
     rig_close(g);
 }
 
+/* The same before the connection is reset: what could not be written any more was not taken. */
+static void test_early_answers_and_reset(void **state)
+{
+    (void)state;
+    struct rig *g = rig_with(4096);
+    struct linger at_once = {.l_onoff = 1};
+    g->padded = 1u << 20;
+    g->padding = x_malloc(g->padded);
+    memset(g->padding, '0', g->padded);
+    begin(g, 8);
+    (void)step(g);
+    say_two(g, NSQ_RESPONSE, "OK");
+    assert_int_equal(setsockopt(g->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), 0);
+    hang_up(g);
+    await_done(g, 8);
+    assert_results(g, 0, 8, SEND_RETRY);
+    rig_close(g);
+}
+
 /* --- refused for its size ----------------------------------------------------------------------------------------- */
 
 /* What fits goes again without what does not, behind a login that takes longer than the polls; nothing of it twice. */
@@ -272,10 +291,8 @@ static void test_slow_reconnect(void **state)
     begin(g, 3);
     take_events(g, 12, 3);
     refuse(g, "E_BAD_MESSAGE MPUB message too big 50 > 49");
-    await_done(g, 2);
-    assert_results(g, 10, 2, SEND_REJECT);
-    assert_non_null(strstr(g->reason, "--max-msg-size"));
     accept_one(g);
+    assert_int_equal(g->n_done, 0);
     for (unsigned i = 0; i < 3; i++) { /* it keeps its times, and hears who wakes it */
         int64_t begin_ms = clock_mono_ms();
         assert_int_equal(poll_until(g, begin_ms + 30), 0);
@@ -295,6 +312,9 @@ static void test_slow_reconnect(void **state)
     say(g, NSQ_RESPONSE, "OK");
     await_done(g, 16);
     assert_results(g, 0, 10, SEND_OK);
+    assert_results(g, 10, 2,
+                   SEND_REJECT); /* with those that went: alone they would look as if nothing could */
+    assert_non_null(strstr(g->reason, "--max-msg-size"));
     assert_results(g, 12, 4, SEND_OK);
     rig_close(g);
 }
@@ -317,7 +337,6 @@ static void test_failed_reconnect(void **state)
             (void)close(g->listener);
         refuse(g, "E_BAD_MESSAGE MPUB message too big 50 > 49");
         if (i > 0) {
-            await_done(g, 2);
             accept_one(g);
             take_named(g, &c, "");
             take_named(g, &c, "IDEN");
@@ -371,6 +390,27 @@ static void test_smaller_commands(void **state)
 }
 
 /* It refuses the only event there is; the next finds a connection of its own. */
+static void test_refused_told_in_time(void **state)
+{
+    (void)state;
+    struct rig *g = rig_open();
+    int64_t later = g->deadline_ms;
+    begin(g, 10);
+    g->deadline_ms = clock_mono_ms() + 400;
+    begin(g, 1);
+    g->deadline_ms = later;
+    take_events(g, 0, 11);
+    refuse(g, "E_BAD_MESSAGE MPUB message too big 50 > 49"); /* the last, which has a digit more */
+    welcome_again(g);
+    take_events(g, 0, 10);
+    await_done(g, 1);
+    assert_results(g, 10, 1, SEND_REJECT);
+    say(g, NSQ_RESPONSE, "OK");
+    await_done(g, 11);
+    assert_results(g, 0, 10, SEND_OK);
+    rig_close(g);
+}
+
 static void test_refused_alone(void **state)
 {
     (void)state;
@@ -392,6 +432,61 @@ static void test_refused_alone(void **state)
 }
 
 /* --- time --------------------------------------------------------------------------------------------------------- */
+
+/* The clock, some time from now. */
+static int64_t ahead_ns;
+static int64_t (*true_clock)(void);
+static int64_t clock_ahead(void)
+{
+    return true_clock() + ahead_ns;
+}
+
+/* nsqd comes to a command when it has answered the one before: its time begins then. */
+static void test_one_after_the_other(void **state)
+{
+    (void)state;
+    struct rig *g = rig_open();
+    true_clock = clock_mono_ns;
+    ahead_ns = 0;
+    clock_mono_ns = clock_ahead;
+    g->deadline_ms = clock_mono_ms() + 600000;
+    begin(g, PLACES);
+    take_events(g, 0, COMMAND);
+    take_events(g, COMMAND, COMMAND);
+    for (unsigned i = 1; i <= 2; i++) {
+        ahead_ns += INT64_C(20000000000);
+        (void)step(g);
+        assert_int_equal(g->n_done, (i - 1) * COMMAND);
+        say(g, NSQ_RESPONSE, "OK");
+        await_done(g, i * COMMAND);
+    }
+    assert_results(g, 0, PLACES, SEND_OK);
+    begin(g, 1);
+    take_events(g, PLACES, 1);
+    ahead_ns += INT64_C(31000000000);
+    await_done(g, PLACES + 1);
+    assert_results(g, PLACES, 1, SEND_RETRY);
+    clock_mono_ns = true_clock;
+    rig_close(g);
+}
+
+/* An event whose time is over before it goes out does not go out. */
+static void test_late_before_it_goes(void **state)
+{
+    (void)state;
+    struct rig *g = rig_open();
+    int64_t later = g->deadline_ms;
+    g->deadline_ms = clock_mono_ms() - 1;
+    begin(g, 1);
+    g->deadline_ms = later;
+    begin(g, 2);
+    await_done(g, 1);
+    assert_results(g, 0, 1, SEND_RETRY);
+    take_events(g, 1, 2);
+    say(g, NSQ_RESPONSE, "OK");
+    await_done(g, 3);
+    rig_close(g);
+}
 
 static void *wake(void *arg)
 {
@@ -571,6 +666,10 @@ int main(void)
         cmocka_unit_test(test_hasten),
         cmocka_unit_test(test_disconnect),
         cmocka_unit_test(test_chance),
+        cmocka_unit_test(test_refused_told_in_time),
+        cmocka_unit_test(test_one_after_the_other),
+        cmocka_unit_test(test_late_before_it_goes),
+        cmocka_unit_test(test_early_answers_and_reset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
