@@ -10,7 +10,7 @@
 #include "target/http_reply.h"
 #include "target/webhook.h"
 
-#define WEBHOOK_IN_FLIGHT 16
+#define WEBHOOK_IN_FLIGHT 32
 #define WEBHOOK_RECORDS   64  /* in a POST with batch=on */
 #define WEBHOOK_PLACES    512 /* events handed over with batch=on */
 #define WEBHOOK_NOBODY    WEBHOOK_PLACES

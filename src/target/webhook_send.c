@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Webhook's transfers: up to 16 POSTs in flight over kept-alive connections (libcurl's multi interface). Redirects are
+ * Webhook's transfers: up to 32 POSTs in flight over kept-alive connections (libcurl's multi interface). Redirects are
  * followed here, not by libcurl, so that a POST stays a POST and the token goes to nobody else. */
 #include <stdio.h>
 #include <stdlib.h>

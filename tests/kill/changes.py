@@ -324,7 +324,7 @@ class Changes:
             verify.check_order(self.run, key, ds)
         self.repeats = repeats = len(self.deliveries()) - len({d.identity for d in self.deliveries()})
         changes = len(set(self.settings.values))
-        if repeats > 16 * (self.run.kills + changes + 1):
+        if repeats > 32 * (self.run.kills + changes + 1):
             problem(f"{repeats} repeats at the changing target")
         surely = [op.must(self.wanted) for op in self.book.ops.values() if op.status in (ACKED, HAPPENED)]
         self.run.log(f"changes: {len(self.rules.values)} of rules, {changes} of settings, "

@@ -36,7 +36,7 @@ from kill.model import ACKED, LOST, Journal                 # noqa: E402
 from kill.workers import BUCKET, REFUSED_KEYS, Owner, Reader, Refused, Sharer  # noqa: E402
 
 OWNERS, SHARERS, READERS = 8, 3, 2
-IN_FLIGHT = 3 * 16      # POSTs that the webhook target has out at a time, and what was confirmed but is not removed yet
+IN_FLIGHT = 3 * 32      # POSTs that the webhook target has out at a time, and what was confirmed but is not removed yet
 SHORT_HISTORY = 3000    # events of the listeners' history, in some runs, so that it is cut
 CLOCK_STEPS = (0, 0, -300, -600)        # seconds; within the skew that signatures allow
 

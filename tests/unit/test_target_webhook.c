@@ -187,7 +187,7 @@ static void test_off(void **state)
 {
     (void)state;
     struct rig *rig = rig_open("off");
-    assert_int_equal(target_webhook.places(rig->conf), 16);
+    assert_int_equal(target_webhook.places(rig->conf), 32);
     events(rig, 16, NULL, NULL, 0);
     send_all(rig, 16, 5000);
     assert_int_equal(rig->posts, 16);
@@ -360,7 +360,7 @@ static void test_down(void **state)
     }
     send_all(rig, MOST, 10000);
     assert_int_equal(count(rig, MOST, SEND_RETRY), MOST);
-    assert_in_range(rig->posts, 1, 16);
+    assert_in_range(rig->posts, 1, 32);
     assert_non_null(strstr(rig->why[MOST - 1], "503"));
     rig_close(rig);
 }

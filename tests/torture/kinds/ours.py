@@ -27,7 +27,7 @@ class Hook(Receiver):
 
 class Webhook(Kind):
     name = target = "webhook"
-    window, at_kill = 1, 3 * 16         # each of 16 connections has one event in flight
+    window, at_kill = 1, 3 * 32         # each of 32 connections has one event in flight
 
     def make(self):
         self.broker = Hook()

@@ -9,7 +9,7 @@ from support.wait import wait_for
 from torture.receivers import FAULTS, HANGING, Stage
 from torture.row import Row
 
-IN_FLIGHT = {"webhook": 16, "redis": 256}
+IN_FLIGHT = {"webhook": 32, "redis": 256}
 
 
 def first_seen(events):

@@ -23,7 +23,7 @@ from torture.row import Row
 
 BUCKET, LIST = "backlog", "journal"
 IDENTITY = re.compile(rb'"key":"([^"]+)".*?"userAgent":"op-(\d+)"')
-IN_FLIGHT = {"redis": 2 * 256, "webhook": 3 * 16}       # what is out, was confirmed meanwhile, is being removed
+IN_FLIGHT = {"redis": 2 * 256, "webhook": 3 * 32}       # what is out, was confirmed meanwhile, is being removed
 MOVING = ["segment-named", "segment-half", "segment-before-sync", "segment-synced", "segment-moved", "batch-before-write"]
 DRAINING = ["segment-opened", "segment-before-unlink", "segment-unlinked", "event-before-send", "event-sent", "event-removed"]
 # How often a point is passed within a second of such a life.
