@@ -10,6 +10,7 @@ import probe
 from servers import Failed, Load, Server
 
 LOOK = 0.02     # seconds between two looks at the queues
+CALM = 0.5      # so long next to nothing is done when it is at rest
 
 
 class Targets(Server):
@@ -63,7 +64,20 @@ class Targets(Server):
         for name, now in self.now().items():
             if name in self.names and now['queued'] < events:
                 raise Failed(f'{events} objects were put, {now["queued"]} events are queued for {name}')
+        self.settle()
         os.sync()
+
+    def settle(self):
+        """Waits until the store has written and sorted what came, which it does behind the replies: how much that is depends on
+        how many queues there are."""
+        end, before = time.monotonic() + 60, self.cpu_seconds()
+        while time.monotonic() < end:
+            time.sleep(CALM)
+            now = self.cpu_seconds()
+            if now - before <= 0.02 * CALM + 1 / os.sysconf('SC_CLK_TCK'):
+                return
+            before = now
+        raise Failed('the server does not come to rest')
 
     def drained(self, names, most):
         """Resumes all; seconds until each of the names has an empty queue, None where it has not by then (seconds)."""

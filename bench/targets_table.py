@@ -113,8 +113,8 @@ def together_text(results):
     body.append(('the seven, added up', number(total[0]), number(total[1]), number(total[1] / total[0], 2), ''))
     body.append(('PUT at 500/s, p99 in ms', number(put[0], 2), number(put[1], 2), number(put[2], 2), MET[put[3]]))
     return ['### Ten targets at once', '',
-            f'A backlog of {t["events"]:,} events for each of seven, drained at the same time; beside them a Redis that hangs, an NSQ '
-            'that refuses, and a webhook that takes ten events a second, each with the same backlog. Events/s, medians of '
+            f'A backlog of {t["events"]:,} events for each of seven (70 to 130 % of that, over the turns), drained at the same time; beside '
+            'them a Redis that hangs, an NSQ that refuses, and a webhook that takes ten events a second, each with the same backlog. Events/s, medians of '
             f'{len(t["alone"])} turns each. Goal: 90 % of the rate, at most twice the p99.', '',
             grid(('', 'the seven alone', 'with the three', 'ratio', 'met'), body), '']
 

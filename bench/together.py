@@ -56,12 +56,18 @@ class Together:
             for turn in range(self.o.together_rounds):
                 for which in ('alone', 'beside') if turn % 2 == 0 else ('beside', 'alone'):
                     before = slow.answered
-                    one = self.once(which, f't{turn}{which[0]}', self.o.together_events, self.o.together_seconds)
+                    one = self.once(which, f't{turn}{which[0]}', self.events(turn), self.o.together_seconds)
                     one['slow_answered'] = slow.answered - before
                     self.results[which].append(one)
                     self.say(f'together, {which}: ' + ', '.join(f'{n} {r or 0:.0f}/s' for n, r in one['rates'].items()) +
                              f'; PUT p99 {one["put"]["latency_us"]["p99"] / 1000:.2f} ms')
         return self.results
+
+    def events(self, turn):
+        """Of each target: 70 to 130 %, over the turns. When the store sorts what it has depends on how much that is: with one length
+        it would do so while the one are drained, and before the others are."""
+        last = max(1, self.o.together_rounds - 1)
+        return round(self.o.together_events * (0.7 + 0.6 * turn / last)) if self.o.together_rounds > 1 else self.o.together_events
 
     def once(self, which, place, events, seconds):
         env, names = {}, []
