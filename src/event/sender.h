@@ -19,8 +19,7 @@
 #include "event/outbox_row.h"
 #include "event/segment.h"
 
-#define WINDOW_EVENTS \
-    2048 /* at least; twice what the kind has out: the rest is at hand when places become free */
+#define WINDOW_EVENTS    2048  /* or twice what the kind has out: the rest is at hand as places get free */
 #define KEY_SLOTS        16384 /* few of them are shared by keys that are out together */
 #define WINDOW_BYTES     (8u << 20)
 #define LANE_EVENTS      (4u << 20) /* over all lanes; beyond it nothing more is read until lanes move */
